@@ -1,0 +1,128 @@
+package stats
+
+import "strings"
+
+// tagRules are Envoy's default tag extraction rules for what we emit, in the
+// order in which the labels are printed. A pattern is matched against the
+// parts of a name: `$` takes the part as the label's value and removes it,
+// `*` is any one part, `**` is one or more. (Envoy: config/well_known_names.)
+//
+// Envoy matches expressions against the dotted name and so cuts a cluster
+// called `a.b` at its dot. We know the scopes the name was made of, and keep
+// such a name whole.
+var tagRules = [...]struct {
+	label   string
+	pattern string
+}{
+	{"envoy.http_user_agent", "http.*.user_agent.$.**"},
+	{"envoy.virtual_cluster", "vhost.*.vcluster.$.**"},
+	{"envoy.route", "vhost.*.route.$.**"},
+	{"envoy.fault_downstream_cluster", "http.*.fault.$.**"},
+	{"envoy.ssl_cipher", "listener.*.ssl.cipher.$"},
+	{"cipher_suite", "cluster.*.ssl.ciphers.$"},
+	{"envoy.tcp_prefix", "tcp.$.**"},
+	{"envoy.udp_prefix", "udp.$.**"},
+	{"envoy.ratelimit_prefix", "ratelimit.$.**"},
+	{"envoy.connection_limit_prefix", "connection_limit.$.**"},
+	{"envoy.local_network_ratelimit_prefix", "local_rate_limit.$.**"},
+	{"envoy.local_http_ratelimit_prefix", "$.http_local_rate_limit.**"},
+	{"envoy.cluster_name", "cluster.$.**"},
+	{"envoy.http_conn_manager_prefix", "listener.*.http.$.**"},
+	{"envoy.http_conn_manager_prefix", "http.$.**"},
+	{"envoy.listener_address", "listener.$.**"},
+	{"envoy.virtual_host", "vhost.$.**"},
+	{"envoy.rds_route_config", "http.*.rds.$.**"},
+}
+
+// named lists the parts after which a name from configuration follows, so
+// that `cluster.a.b` passed as one scope name is read as cluster and `a.b`.
+func named(part string) bool {
+	switch part {
+	case "cluster", "listener", "http", "vhost", "vcluster", "route", "tcp", "udp", "ratelimit", "rds",
+		"connection_limit", "local_rate_limit":
+		return true
+	}
+	return false
+}
+
+// appendScope appends the parts of one scope name to those of its parents.
+func appendScope(parts []string, name string) []string {
+	if len(parts) > 0 && named(parts[len(parts)-1]) {
+		return append(parts, name) // a configured name: one part, dots and all
+	}
+	head, rest, dotted := strings.Cut(name, ".")
+	if !dotted {
+		return append(parts, name)
+	}
+	return appendScope(append(parts, head), rest)
+}
+
+// label is a Prometheus label before sanitation.
+type label struct{ name, value string }
+
+// extractTags splits the parts of a full name into what stays and labels.
+func extractTags(parts []string) (rest []string, labels []label) {
+	drop := make([]bool, len(parts))
+	last := len(parts) - 1
+	if base, code, ok := cutCode(parts[last]); ok {
+		parts = append(parts[:last:last], base)
+		labels = append(labels, code)
+	}
+	for _, r := range tagRules {
+		if at := matchTag(r.pattern, parts); at >= 0 && !drop[at] {
+			drop[at] = true
+			labels = append(labels, label{r.label, parts[at]})
+		}
+	}
+	for i, p := range parts {
+		if !drop[i] && p != "" {
+			rest = append(rest, p)
+		}
+	}
+	return rest, labels
+}
+
+// matchTag returns the place of the part the pattern captures, or -1.
+func matchTag(pattern string, parts []string) int {
+	at := -1
+	for i := 0; ; i++ {
+		want, more, dotted := strings.Cut(pattern, ".")
+		if i == len(parts) {
+			return -1
+		}
+		switch {
+		case want == "**":
+			return at
+		case want == "$":
+			at = i
+		case want != "*" && want != parts[i]:
+			return -1
+		}
+		if !dotted {
+			if i == len(parts)-1 {
+				return at
+			}
+			return -1
+		}
+		pattern = more
+	}
+}
+
+// cutCode takes the response code or class off `…_rq_200` and `…_rq_2xx`.
+func cutCode(s string) (base string, l label, ok bool) {
+	i := strings.LastIndex(s, "rq_")
+	if i < 0 || i > 0 && s[i-1] != '_' || len(s) != i+len("rq_")+3 {
+		return s, l, false
+	}
+	tail := s[i+len("rq_"):]
+	switch digit := func(b byte) bool { return b >= '0' && b <= '9' }; {
+	case !digit(tail[0]):
+		return s, l, false
+	case digit(tail[1]) && digit(tail[2]):
+		return s[:i+len("rq")], label{"envoy.response_code", tail}, true
+	case tail[1:] == "xx":
+		return s[:i+len("rq_")] + "xx", label{"envoy.response_code_class", tail[:1]}, true
+	default:
+		return s, l, false
+	}
+}
