@@ -1,0 +1,147 @@
+package yamlproto
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// parse reads the text into one node per document. JSON has its own reader: YAML's understands neither tabs between tokens nor
+// surrogate pairs in escapes.
+func (d *decoder) parse() []*yaml.Node {
+	data := bytes.TrimPrefix(d.src.data, []byte("\xef\xbb\xbf"))
+	if t := bytes.TrimLeft(data, " \t\r\n"); len(t) > 0 && (t[0] == '{' || t[0] == '[') && json.Valid(data) {
+		return []*yaml.Node{parseJSON(data)}
+	}
+	docs, err := parseYAML(data)
+	if err != nil {
+		d.syntaxError(err)
+	}
+	return docs
+}
+
+// parseYAML returns the root node of each document that is not empty.
+func parseYAML(data []byte) (docs []*yaml.Node, err error) {
+	defer func() {
+		// The YAML library signals its own mistakes by panicking; a configuration file must not be able to reach one.
+		if p := recover(); p != nil {
+			docs, err = nil, fmt.Errorf("yaml: %v", p)
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		switch err := dec.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			return docs, nil
+		case err != nil:
+			return docs, err
+		}
+		if len(doc.Content) > 0 {
+			docs = append(docs, doc.Content[0])
+		}
+	}
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+): `)
+
+// syntaxError turns the library's text ("yaml: line 3: did not find expected key") into a positioned error. The library knows
+// no column; the first character of the line stands in for it.
+func (d *decoder) syntaxError(err error) {
+	msg, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
+	if m := yamlLine.FindStringSubmatchIndex(msg); m != nil {
+		if n, err := strconv.Atoi(msg[m[2]:m[3]]); err == nil {
+			line, msg = n, msg[:m[0]]+msg[m[1]:]
+		}
+	}
+	// A text that ends too early is reported one line behind its end.
+	text := d.src.line(line)
+	for line > 1 && text == "" {
+		line--
+		text = d.src.line(line)
+	}
+	col := 1 + utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimLeft(text, " \t"))
+	e := &Error{Pos: Position{d.src.file, line, col}, Message: "not valid YAML: " + msg, Source: text}
+	if i := strings.IndexByte(text, '\t'); i >= 0 && strings.TrimLeft(text[:i], " ") == "" {
+		e.Suggestion = "YAML is indented with spaces, this line has a tab"
+	}
+	d.errs = append(d.errs, e)
+}
+
+// jsonReader builds YAML nodes from valid JSON, with the position of each value.
+type jsonReader struct {
+	data []byte
+	dec  *json.Decoder
+
+	// where the last position was taken; positions are asked for in rising order
+	off, line, lineStart int
+}
+
+// parseJSON needs valid JSON (json.Valid), which also bounds its depth.
+func parseJSON(data []byte) *yaml.Node {
+	r := &jsonReader{data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1}
+	r.dec.UseNumber()
+	return r.value()
+}
+
+// value reads one value. The input is valid, so the decoder cannot fail; if it did, the value would read as null.
+func (r *jsonReader) value() *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode}
+	n.Line, n.Column = r.next()
+	tok, err := r.dec.Token()
+	if err != nil {
+		tok = nil
+	}
+	switch t := tok.(type) {
+	case json.Delim:
+		if t == '{' {
+			n.Kind, n.Tag = yaml.MappingNode, "!!map"
+			for r.dec.More() {
+				key := r.value()
+				n.Content = append(n.Content, key, r.value())
+			}
+		} else {
+			n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
+			for r.dec.More() {
+				n.Content = append(n.Content, r.value())
+			}
+		}
+		if _, err := r.dec.Token(); err != nil { // the closing bracket
+			return n
+		}
+	case string:
+		n.Tag, n.Value, n.Style = "!!str", t, yaml.DoubleQuotedStyle
+	case json.Number:
+		n.Tag, n.Value = "!!int", t.String()
+		if strings.ContainsAny(n.Value, ".eE") {
+			n.Tag = "!!float"
+		}
+	case bool:
+		n.Tag, n.Value = "!!bool", strconv.FormatBool(t)
+	default:
+		n.Tag, n.Value = "!!null", "null"
+	}
+	return n
+}
+
+// next returns the line and column of the token that follows.
+func (r *jsonReader) next() (line, col int) {
+	end := int(r.dec.InputOffset())
+	for end < len(r.data) && bytes.IndexByte([]byte(" \t\r\n,:"), r.data[end]) >= 0 {
+		end++
+	}
+	for ; r.off < end; r.off++ {
+		if r.data[r.off] == '\n' {
+			r.line, r.lineStart = r.line+1, r.off+1
+		}
+	}
+	return r.line, 1 + utf8.RuneCount(r.data[r.lineStart:end])
+}
