@@ -1,0 +1,118 @@
+# Everything a developer does with this repository. Needs Go, git, make, bash.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 10s
+COUNT    ?= 6
+BENCH    ?= .
+SOAK     ?= 5m
+PEERS    ?= weir,envoy,haproxy,haproxy-splice,nginx
+ROUNDS   ?= 3
+# A folder with rig.py: `make bench RIG=path/to/rig` also measures the binary
+# against its peers.
+RIG      ?=
+
+GOFILES = git ls-files -co --exclude-standard -- '*.go' | while read -r f; do [ ! -f "$$f" ] || echo "$$f"; done
+TOOLS   = bin/tools/.installed
+
+##@ Start here
+
+.PHONY: help
+help: ## print this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## see it work: intercept, split, retry, break, undo, in namespaces of its own
+	bin/weir demo
+
+.PHONY: test
+test: ## unit, fuzz-seed and golden tests; end-to-end too where namespaces are allowed
+	go test ./...
+
+.PHONY: build
+build: ## build bin/weir
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/weir ./cmd/weir
+
+##@ Prove more
+
+.PHONY: race
+race: ## unit tests under the race detector (needs a C compiler)
+	@command -v "$$(go env CC)" >/dev/null || { echo "race: no C compiler ($$(go env CC)); the race detector needs one" >&2; exit 1; }
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /test/e2e)
+
+.PHONY: e2e
+e2e: ## end-to-end tests in network namespaces; fails where it may not make them
+	@$(call sometests,./test/e2e/...,Test)
+	WEIR_E2E=must go test -count=1 ./test/e2e/...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@targets=$$(grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -E 's/^(.*)\/[^/]*:[0-9]+:func (.*)/\1 \2/' | sort -u || true); \
+	[ -n "$$targets" ] || { echo "fuzz: no fuzz targets" >&2; exit 1; }; \
+	failed=0; \
+	while read -r dir name; do \
+		echo "go test -run ^$$ -fuzz ^$$name$$ -fuzztime $(FUZZTIME) $$dir"; \
+		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$dir" || failed=1; \
+	done <<< "$$targets"; \
+	exit $$failed
+
+.PHONY: fuzz-seeds
+fuzz-seeds: ## run every fuzz target on its checked-in corpus only
+	@grep -rqE --include='*_test.go' '^func Fuzz' . || { echo "fuzz-seeds: no fuzz targets" >&2; exit 1; }
+	go test -count=1 -run '^Fuzz' $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u)
+
+.PHONY: soak
+soak: ## garbage and load for SOAK (5m), bounded memory
+	@$(call sometests,./test/e2e/...,TestSoak)
+	WEIR_E2E=must WEIR_SOAK=$(SOAK) go test -count=1 -timeout 60m -v -run '^TestSoak' ./test/e2e/...
+
+.PHONY: bench
+bench: ## Go benchmarks into bin/bench.txt for benchstat; with RIG=dir against peers too
+	@mkdir -p bin
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee bin/bench.txt
+	@grep -q '^Benchmark' bin/bench.txt || { echo "bench: nothing matched $(BENCH)" >&2; exit 1; }
+ifneq ($(RIG),)
+	$(MAKE) build
+	WEIR_BIN=$(CURDIR)/bin/weir python3 $(RIG)/rig.py bench --peers $(PEERS) --rounds $(ROUNDS) --out $(CURDIR)/bin/rig.jsonl
+	python3 $(RIG)/rig.py table $(CURDIR)/bin/rig.jsonl --base haproxy
+endif
+
+##@ Keep it in order
+
+.PHONY: check
+check: $(TOOLS) ## format, vet, staticcheck, house rules
+	@echo "gofmt, gofumpt"; \
+	bad=$$($(GOFILES) | xargs -r gofmt -l; $(GOFILES) | xargs -r bin/tools/gofumpt -l); \
+	[ -z "$$bad" ] || { printf 'not formatted (make fmt):\n%s\n' "$$(sort -u <<< "$$bad")" >&2; exit 1; }
+	go vet ./...
+	go -C tools vet ./...
+	bin/tools/staticcheck ./...
+	go test -count=1 ./test/arch
+
+.PHONY: fmt
+fmt: $(TOOLS) ## format with gofumpt
+	$(GOFILES) | xargs -r bin/tools/gofumpt -w
+
+.PHONY: tools
+tools: $(TOOLS) ## build staticcheck, gofumpt and benchstat into bin/tools
+
+$(TOOLS): tools/go.mod tools/go.sum
+	mkdir -p bin/tools
+	GOBIN=$(CURDIR)/bin/tools go -C tools install tool
+	touch $@
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin
+
+# sometests PACKAGES,PREFIX fails when there is no such test: a target with
+# nothing to run must not pass.
+define sometests
+list=$$(go test -list '^$(2)' $(1) 2>&1) && grep -q '^$(2)' <<< "$$list" || { echo "$@: no $(2) functions in $(1):" >&2; echo "$$list" >&2; exit 1; }
+endef
