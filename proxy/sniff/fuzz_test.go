@@ -12,11 +12,11 @@ import (
 // at last with all of b.
 func steps(b []byte, seed uint32, feed func([]byte)) {
 	for n := 0; n < len(b); {
-		feed(bytes.Clone(b[:n]))
+		feed(b[:n:n])
 		seed = seed*1664525 + 1013904223
 		n += 1 + int(seed>>24)%(1+int(seed>>16)%64)
 	}
-	feed(b)
+	feed(bytes.Clone(b)) // a buffer that grew has moved
 }
 
 // stricter are the reasons to refuse a hello that crypto/tls reads.

@@ -152,14 +152,14 @@ func (t *TLS) recordHeader(b []byte) bool {
 // handshakeHeader reads the type and length of the handshake message, which
 // may themselves be spread over records.
 func (t *TLS) handshakeHeader(b []byte) bool {
+	if t.nhead == 0 && len(b) > t.pos && b[t.pos] != typeClientHello {
+		t.status = NoMatch
+		return false
+	}
 	n := copy(t.head[t.nhead:], b[t.pos:min(len(b), t.pos+t.left)])
 	t.pos += n
 	t.left -= n
 	t.nhead += n
-	if t.nhead > 0 && t.head[0] != typeClientHello {
-		t.status = NoMatch
-		return false
-	}
 	if t.nhead < handshakeHeaderLen {
 		return n > 0
 	}

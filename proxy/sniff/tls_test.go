@@ -258,6 +258,9 @@ func TestFraming(t *testing.T) {
 			if st := bytewise.Feed(tc.wire[:tc.known]); st != tc.want || bytewise.Err() != tc.err {
 				t.Fatalf("%v %q after %d bytes", st, bytewise.Err(), tc.known)
 			}
+			if whole.Consumed() != bytewise.Consumed() {
+				t.Errorf("looked at %d bytes at once, %d byte by byte", whole.Consumed(), bytewise.Consumed())
+			}
 			if st := bytewise.Feed(nil); st != tc.want {
 				t.Errorf("%v when asked again", st)
 			}
