@@ -1,0 +1,206 @@
+package listener
+
+import (
+	"strings"
+	"time"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/fielderr"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// Envoy's defaults (envoy/config/listener/v3/listener.proto).
+const (
+	defaultFiltersTimeout = 15 * time.Second
+	defaultBufferLimit    = 1 << 20
+)
+
+// Decode compiles a Listener. The error, if any, holds every mistake, each with its field path (config/fielderr).
+func Decode(p *listenerv3.Listener, ctx *extension.Context) (*Listener, error) {
+	var l fielderr.List
+	refuse(&l, p)
+	d := &Listener{
+		Name:              p.GetName(),
+		Addresses:         decodeAddresses(&l, p),
+		Transparent:       p.GetTransparent().GetValue(),
+		Freebind:          p.GetFreebind().GetValue(),
+		UseOriginalDst:    p.GetUseOriginalDst().GetValue(),
+		BindToPort:        fielderr.Bool(p.GetBindToPort(), fielderr.Bool(p.GetDeprecatedV1().GetBindToPort(), true)),
+		ReusePort:         fielderr.Bool(p.GetEnableReusePort(), true),
+		Backlog:           int(min(p.GetTcpBacklogSize().GetValue(), 1<<31-1)),
+		FiltersTimeout:    l.Duration("listener_filters_timeout", p.GetListenerFiltersTimeout(), defaultFiltersTimeout),
+		ContinueOnTimeout: p.GetContinueOnListenerFiltersTimeout(),
+		BufferLimit:       fielderr.Uint32(p.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
+		StatPrefix:        p.GetStatPrefix(),
+	}
+	switch p.GetTrafficDirection() {
+	case corev3.TrafficDirection_INBOUND:
+		d.Direction = Inbound
+	case corev3.TrafficDirection_OUTBOUND:
+		d.Direction = Outbound
+	}
+	if len(d.Addresses) > 0 {
+		first := d.Addresses[0].String()
+		if d.Name == "" {
+			d.Name = first
+		}
+		if d.StatPrefix == "" {
+			d.StatPrefix = strings.ReplaceAll(first, ":", "_")
+		}
+	}
+	d.Filters = decodeListenerFilters(&l, p, ctx)
+	for i, f := range p.GetFilterChains() {
+		d.Chains = append(d.Chains, decodeChain(&l, fielderr.Index("filter_chains", i), i, f, ctx))
+	}
+	if f := p.GetDefaultFilterChain(); f != nil {
+		d.Default = decodeChain(&l, "default_filter_chain", -1, f, ctx)
+		if f.GetFilterChainMatch() != nil {
+			d.Default.Match = nil // Envoy ignores it: the default chain takes what no other does
+		}
+	}
+	if len(d.Chains) == 0 && d.Default == nil {
+		l.Addf("filter_chains", "no filter chain specified")
+	}
+	d.Selector = newSelector(d.Chains, d.Default, &l)
+	d.AccessLog = decodeAccessLog(&l, "access_log", p.GetAccessLog(), ctx)
+	if err := l.Err(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// refuse names the fields that would make another kind of listener of this one. The support table refuses lesser ones.
+func refuse(l *fielderr.List, p *listenerv3.Listener) {
+	for _, f := range []struct {
+		path string
+		set  bool
+	}{
+		{"filter_chain_matcher", p.GetFilterChainMatcher() != nil},
+		{"fcds_config", p.GetFcdsConfig() != nil},
+		{"udp_listener_config", p.GetUdpListenerConfig() != nil},
+		{"api_listener", p.GetApiListener() != nil},
+		{"internal_listener", p.GetInternalListener() != nil},
+	} {
+		if f.set {
+			l.Addf(f.path, "not supported")
+		}
+	}
+}
+
+func decodeChain(l *fielderr.List, at string, index int, p *listenerv3.FilterChain, ctx *extension.Context) *FilterChain {
+	f := &FilterChain{
+		Name:            p.GetName(),
+		Index:           index,
+		Filters:         decodeFilters(l, at+".filters", p.GetFilters(), ctx),
+		TransportSocket: decodeTransportSocket(l, at+".transport_socket", p.GetTransportSocket(), ctx),
+		ConnectTimeout:  l.Duration(at+".transport_socket_connect_timeout", p.GetTransportSocketConnectTimeout(), 0),
+	}
+	if m := p.GetFilterChainMatch(); m != nil {
+		f.Match = decodeMatch(l, at+".filter_chain_match", m)
+	}
+	if p.GetUseProxyProto().GetValue() {
+		l.Addf(at+".use_proxy_proto", "not supported (use the listener filter envoy.filters.listener.proxy_protocol)")
+	}
+	return f
+}
+
+// decodeFilters reads a chain's network filters. The last one, and no other, is terminal.
+func decodeFilters(l *fielderr.List, at string, filters []*listenerv3.Filter, ctx *extension.Context) []extension.Parsed {
+	var out []extension.Parsed
+	for i, p := range filters {
+		path := fielderr.Index(at, i)
+		if p.GetConfigDiscovery() != nil {
+			l.Addf(path+".config_discovery", "not supported")
+			continue
+		}
+		f, err := ctx.Parse(extension.NetworkFilter, p.GetName(), p.GetTypedConfig())
+		if err != nil {
+			l.Add(path, err)
+			continue
+		}
+		switch last := i == len(filters)-1; {
+		case f.Factory.Terminal && !last:
+			l.Addf(path, "%q (%s) ends the chain: no filter may follow", p.GetName(), f.Factory.Name)
+		case !f.Factory.Terminal && last:
+			l.Addf(path, "%q (%s) cannot be the last filter: it does not serve connections", p.GetName(), f.Factory.Name)
+		}
+		out = append(out, f)
+	}
+	if len(filters) == 0 {
+		l.Addf(at, "empty: a chain needs at least the filter that serves its connections")
+	}
+	return out
+}
+
+// decodeListenerFilters reads listener_filters. use_original_dst adds the original_dst filter when it is not there, as in Envoy.
+func decodeListenerFilters(l *fielderr.List, p *listenerv3.Listener, ctx *extension.Context) []ListenerFilter {
+	const originalDst = "envoy.filters.listener.original_dst"
+	var out []ListenerFilter
+	found := false
+	for i, f := range p.GetListenerFilters() {
+		path := fielderr.Index("listener_filters", i)
+		if f.GetConfigDiscovery() != nil {
+			l.Addf(path+".config_discovery", "not supported")
+			continue
+		}
+		d := ListenerFilter{}
+		var err error
+		d.Parsed, err = ctx.Parse(extension.ListenerFilter, f.GetName(), f.GetTypedConfig())
+		if err != nil {
+			l.Add(path, err)
+		} else if d.Factory.Name == originalDst {
+			found = true
+		}
+		if q := f.GetFilterDisabled(); q != nil {
+			d.DisabledFor = decodePredicate(l, path+".filter_disabled", q)
+		}
+		out = append(out, d)
+	}
+	if p.GetUseOriginalDst().GetValue() && !found {
+		f, ok := ctx.Registry.ByName(extension.ListenerFilter, originalDst)
+		if !ok {
+			l.Addf("use_original_dst", "not supported")
+			return out
+		}
+		d, err := ctx.Parse(extension.ListenerFilter, originalDst, &anypb.Any{TypeUrl: f.TypeURL})
+		l.Add("use_original_dst", err)
+		out = append(out, ListenerFilter{Parsed: d})
+	}
+	return out
+}
+
+// rawBufferURL is the transport socket that is none.
+const rawBufferURL = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+
+func decodeTransportSocket(l *fielderr.List, at string, p *corev3.TransportSocket, ctx *extension.Context) *extension.Parsed {
+	if p == nil || p.GetTypedConfig().GetTypeUrl() == rawBufferURL ||
+		p.GetTypedConfig() == nil && p.GetName() == "envoy.transport_sockets.raw_buffer" {
+		return nil
+	}
+	d, err := ctx.Parse(extension.TransportSocket, p.GetName(), p.GetTypedConfig())
+	if err != nil {
+		l.Add(at, err)
+		return nil
+	}
+	return &d
+}
+
+func decodeAccessLog(l *fielderr.List, at string, logs []*accesslogv3.AccessLog, ctx *extension.Context) []extension.Parsed {
+	var out []extension.Parsed
+	for i, p := range logs {
+		path := fielderr.Index(at, i)
+		if p.GetFilter() != nil {
+			l.Addf(path+".filter", "not supported on a listener's access log")
+		}
+		d, err := ctx.Parse(extension.AccessLogger, p.GetName(), p.GetTypedConfig())
+		if err != nil {
+			l.Add(path, err)
+			continue
+		}
+		out = append(out, d)
+	}
+	return out
+}

@@ -1,0 +1,99 @@
+package listener
+
+import (
+	"strings"
+
+	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/proxy/info"
+)
+
+// narrow keeps the chains that take the connection most specifically by one criterion.
+func narrow(chains []*FilterChain, cr *criterion, c *info.Conn) []*FilterChain {
+	best := -1
+	for _, f := range chains {
+		best = max(best, cr.rank(f.match(), c))
+	}
+	if best < 0 {
+		return nil
+	}
+	var kept []*FilterChain
+	for _, f := range chains {
+		if cr.rank(f.match(), c) == best {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// Nearest explains why no filter chain takes a connection: the chain that came furthest, the criterion that it failed, what it
+// wants there and what the connection has. All are "" when a chain other than the default one takes the connection, and when
+// there is none at all.
+func (s *Selector) Nearest(c *info.Conn) (chain, criterion, wanted, got string) {
+	left := s.chains
+	order := criteria()
+	for i := range order {
+		kept := narrow(left, &order[i], c)
+		if len(kept) == 0 && len(left) > 0 {
+			return left[0].Label(), order[i].name, order[i].want(left[0].match()), order[i].got(c)
+		}
+		left = kept
+	}
+	return "", "", "", ""
+}
+
+// explain repeats the search by sets of chains and notes at each criterion who dropped out.
+func (s *Selector) explain(c *info.Conn, chosen *FilterChain, tr *match.Trace) {
+	left := s.chains
+	order := criteria()
+	for i := range order {
+		cr := &order[i]
+		kept := narrow(left, cr, c)
+		for _, f := range left {
+			if contains(kept, f) {
+				continue
+			}
+			switch rank := cr.rank(f.match(), c); {
+			case rank < 0:
+				tr.Note(false, f.subject(), "%s wants %s, the connection has %s", cr.name, cr.want(f.match()), cr.got(c))
+			case rank == 0:
+				tr.Note(false, f.subject(), "%s: other chains ask for %s, this one does not ask", cr.name, cr.got(c))
+			default:
+				tr.Note(false, f.subject(), "%s: %s takes %s less specifically than other chains", cr.name, cr.want(f.match()), cr.got(c))
+			}
+		}
+		if len(kept) > 0 && cr.rank(kept[0].match(), c) > 0 {
+			tr.Note(true, cr.name, "%s: %s", cr.got(c), labels(kept))
+		}
+		left = kept
+	}
+	switch {
+	case chosen == nil:
+		tr.Note(false, "filter chains", "none takes the connection")
+	case chosen.Index < 0:
+		tr.Note(true, chosen.subject(), "no other chain takes the connection")
+	default:
+		tr.Note(true, chosen.subject(), "selected")
+	}
+}
+
+func (f *FilterChain) subject() string { return "filter chain " + f.Label() }
+
+func contains(chains []*FilterChain, f *FilterChain) bool {
+	for _, g := range chains {
+		if f == g {
+			return true
+		}
+	}
+	return false
+}
+
+func labels(chains []*FilterChain) string {
+	var b strings.Builder
+	for i, f := range chains {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(f.Label())
+	}
+	return b.String()
+}
