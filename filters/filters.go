@@ -1,0 +1,95 @@
+// Package filters is the API a filter implements: what its factory looks like,
+// what it is given when it is built, and the interfaces by which the data path
+// calls it. It contains no filter.
+package filters
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/stream"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// The HTTP filter interfaces and verdicts live with the stream; these are the
+// names filters use.
+type (
+	Verdict          = stream.Verdict
+	RequestHeaders   = stream.RequestHeaders
+	RequestBody      = stream.RequestBody
+	RequestTrailers  = stream.RequestTrailers
+	ResponseHeaders  = stream.ResponseHeaders
+	ResponseBody     = stream.ResponseBody
+	ResponseTrailers = stream.ResponseTrailers
+	StreamEnd        = stream.StreamEnd
+	Terminal         = stream.Terminal
+)
+
+// The verdicts.
+const (
+	Continue = stream.Continue
+	Stop     = stream.Stop
+)
+
+// Need is what a listener filter wants next: Done, Close, or n > 0 for "call me
+// again when there are more bytes than now; n is a hint of how many in all".
+type Need int
+
+// The needs that are not a number of bytes.
+const (
+	Done  Need = 0
+	Close Need = -1 // refuse the connection; the error says why
+)
+
+// An Inspection is one listener filter at work on one connection. It is pure
+// over bytes: peek is all that was read so far, and consume, when Done, says how
+// many of its bytes are not for the next in line (a PROXY header).
+type Inspection interface {
+	Inspect(peek []byte, c *info.Conn) (need Need, consume int, err error)
+}
+
+// A ListenerFilter makes an Inspection per connection, or nil when it has
+// nothing to look at in the bytes and did its work on c at once.
+type ListenerFilter interface {
+	NewInspection(c *conn.Conn) Inspection
+}
+
+// A NetworkFilter sees a new connection before the terminal filter serves it.
+type NetworkFilter interface {
+	OnNewConnection(c *conn.Conn) Verdict
+}
+
+// A TerminalFilter ends a network filter chain: tcp_proxy, the HTTP connection
+// manager. ServeConn returns when the connection is over; its caller closes it.
+type TerminalFilter interface {
+	ServeConn(c *conn.Conn) error
+}
+
+// An AccessLogger writes one entry for a finished stream, or for a finished
+// connection when s is nil.
+type AccessLogger interface {
+	Log(c *conn.Conn, s *stream.Stream)
+}
+
+// A BuildContext is what a filter may use when it is built.
+type BuildContext struct {
+	Log      *zap.Logger
+	Stats    *stats.Scope                    // the root of all statistics
+	Listener *stats.Scope                    // listener.<address>.
+	Clusters *upstream.Manager               // live clusters, found by name
+	Routes   func(name string) *route.Live   // the route table an RDS name stands for
+	Loggers  func(path string) (Sink, error) // files shared by access loggers
+	Slots    *stream.Slots                   // per-stream state; set while an HTTP chain is built
+	Name     string                          // the filter's name in its chain
+	Draining func() bool
+	Closing  <-chan struct{} // closed when what is being built is torn down
+}
+
+// A Sink takes whole access log lines; Write does not keep p.
+type Sink interface{ Write(p []byte) (int, error) }
+
+// NewSlot allots per-stream state of type T to the filter being built.
+func NewSlot[T any](bc *BuildContext) stream.Slot[T] { return stream.NewSlot[T](bc.Slots) }

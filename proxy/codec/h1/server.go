@@ -1,0 +1,344 @@
+package h1
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/proxy/buffer"
+	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
+)
+
+var (
+	// ErrDrained says that the connection was idle when it was asked to drain.
+	ErrDrained = errors.New("connection drained")
+	// errShortBody ends a message whose body is shorter than its head promised:
+	// the connection must break, or the peer would take what follows for it.
+	errShortBody = errors.New("body shorter than its content-length")
+)
+
+// A Server is the downstream half of a connection: it reads requests and writes
+// responses, one at a time. One goroutine owns it, except that ReadBody may be
+// called by another while the owner writes the response.
+type Server struct {
+	// set in NewServer, never changed
+	c     *conn.Conn
+	rules *RequestRules
+
+	// owned by the goroutine that reads
+	in      netio.Timed
+	scan    scanner
+	body    bodyReader
+	pending int // bytes of c.In that ReadBody has given out
+	until   time.Time
+	large   *[]byte
+
+	// owned by the goroutine that writes
+	out   output
+	close bool
+
+	msg    Message // of the current request; read by both
+	expect bool
+}
+
+// NewServer makes the server half of a connection; c.In may hold the first bytes.
+// writeIdle is the longest the client may take nothing of a response.
+func NewServer(c *conn.Conn, r *RequestRules, writeIdle time.Duration) *Server {
+	s := &Server{c: c, rules: r}
+	s.in = netio.Timed{C: c.Conn, Wake: s.wake}
+	s.out = output{io: &s.in, idle: writeIdle}
+	return s
+}
+
+// wake ends an idle wait when the connection is to drain.
+func (s *Server) wake() error {
+	if s.c.Draining() && s.c.In.Len() == 0 {
+		return ErrDrained
+	}
+	return nil
+}
+
+// drainGrace is how long a draining idle connection listens for a request that
+// was already on its way.
+const drainGrace = 5 * time.Millisecond
+
+// Await waits for the first byte of a request until idle; zero is no bound. It
+// holds no memory while it waits. io.EOF says that the client has finished.
+func (s *Server) Await(idle time.Time) error {
+	s.c.In.Consume(s.pending)
+	s.pending = 0
+	return s.awaitFirst(idle)
+}
+
+// ReadRequest reads the request head whose first byte Await has seen and parses
+// it into h; trailers will be put into t. The head must be complete until the
+// given moment; zero is no bound. A *ProtocolError says that it was refused.
+func (s *Server) ReadRequest(h, t *header.Headers, until time.Time) (*Message, error) {
+	in := &s.c.In
+	for {
+		n, err := s.scan.next(in.Bytes(), s.rules.MaxHead)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			err = parseRequest(in.Bytes()[:n], h, &s.msg, s.rules)
+			in.Consume(n)
+			if err != nil {
+				return nil, err
+			}
+			break
+		}
+		if _, err := s.in.ReadBuf(in, until); err != nil {
+			if err == io.EOF {
+				err = ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+	s.body.start(&s.msg, t, &s.rules.Limits)
+	s.expect = s.msg.Expect && s.msg.Body != NoBody
+	s.close = !s.msg.KeepAlive
+	s.until = time.Time{}
+	if s.msg.Body == NoBody {
+		in.Release()
+	}
+	return &s.msg, nil
+}
+
+// awaitFirst waits for the first byte of a request, skipping the empty lines
+// that some clients put before it (RFC 9112 §2.2).
+func (s *Server) awaitFirst(idle time.Time) error {
+	in := &s.c.In
+	for {
+		b := in.Bytes()
+		switch {
+		case len(b) >= 2 && b[0] == '\r' && b[1] == '\n':
+			in.Consume(2)
+			continue
+		case len(b) >= 1 && b[0] != '\r':
+			if !tokenTable[b[0]] {
+				return ErrMethod
+			}
+			return nil
+		case len(b) >= 2:
+			return ErrBareCR
+		}
+		in.Release()
+		if s.c.SetIdle(true) && in.Len() == 0 {
+			return s.lastCall(idle)
+		}
+		_, err := s.in.ReadBuf(in, idle)
+		s.c.SetIdle(false)
+		if err == ErrDrained {
+			return s.lastCall(idle)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// lastCall listens once more, shortly, before a draining connection is closed.
+func (s *Server) lastCall(time.Time) error {
+	s.c.SetIdle(false)
+	if err := s.c.SetReadDeadline(time.Now().Add(drainGrace)); err != nil {
+		return err
+	}
+	if _, err := s.c.ReadBuf(&s.c.In); err != nil {
+		return ErrDrained
+	}
+	return nil
+}
+
+// SetReadDeadline implements stream.Codec.
+func (s *Server) SetReadDeadline(t time.Time) { s.until = t }
+
+// ReadBody implements stream.Codec.
+func (s *Server) ReadBody() (p []byte, end bool, err error) {
+	in := &s.c.In
+	in.Consume(s.pending)
+	s.pending = 0
+	for {
+		p, n, end, err := s.body.next(in.Bytes())
+		if err != nil {
+			return nil, false, err
+		}
+		if len(p) > 0 || end {
+			s.pending = n
+			if end {
+				s.dropLarge()
+			}
+			return p, end, nil
+		}
+		in.Consume(n)
+		if s.expect {
+			s.expect = false
+			if err := s.writeContinue(); err != nil {
+				return nil, false, err
+			}
+		}
+		if s.body.kind == Length && s.body.left > buffer.Block {
+			return s.readLarge()
+		}
+		in.Release()
+		if _, err := s.in.ReadBuf(in, s.until); err != nil {
+			if err == io.EOF {
+				err = ErrUnexpectedEOF
+			}
+			return nil, false, err
+		}
+	}
+}
+
+// readLarge reads a piece of a long body straight into a large block.
+func (s *Server) readLarge() ([]byte, bool, error) {
+	s.c.In.Release()
+	if s.large == nil {
+		s.large = buffer.GetLarge()
+	}
+	b := *s.large
+	if int64(len(b)) > s.body.left {
+		b = b[:s.body.left]
+	}
+	n, err := s.in.Read(b, s.until)
+	if err != nil {
+		if err == io.EOF {
+			err = ErrUnexpectedEOF
+		}
+		return nil, false, err
+	}
+	s.body.took(n)
+	return b[:n], s.body.over(), nil
+}
+
+func (s *Server) dropLarge() {
+	if s.large != nil {
+		buffer.PutLarge(s.large)
+		s.large = nil
+	}
+}
+
+func (s *Server) writeContinue() error {
+	_, err := s.c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	return err
+}
+
+// SetClose says that the connection ends after the current response.
+func (s *Server) SetClose() { s.close = true }
+
+// WriteInformational implements stream.Codec.
+func (s *Server) WriteInformational(h *header.Headers) error {
+	if s.msg.Version == info.HTTP10 {
+		return nil // a 1.0 client cannot know of them (RFC 9110 §15.2)
+	}
+	status := h.Value(header.Status)
+	if string(status) == "100" {
+		s.expect = false
+	}
+	b := appendFields(appendStatusLine(s.out.buf.Tail(), status), h)
+	s.out.buf.SetTail(append(b, "\r\n"...))
+	return s.out.flush()
+}
+
+// WriteHeaders implements stream.Codec.
+func (s *Server) WriteHeaders(h *header.Headers, end bool) error {
+	status := h.Value(header.Status)
+	b := appendFields(appendStatusLine(s.out.buf.Tail(), status), h)
+	upgraded := len(status) == 3 && string(status) == "101" || s.msg.Connect && len(status) == 3 && status[0] == '2'
+	length, hasLength := h.Get(header.ContentLength)
+	s.out.framing, s.out.left = NoBody, 0
+	switch {
+	case upgraded:
+		if !s.msg.Connect {
+			b = append(b, "connection: Upgrade\r\n"...)
+		}
+		s.out.framing = UntilClose
+	case s.msg.Head || string(status) == "204" || string(status) == "304":
+	case hasLength:
+		s.out.framing = Length
+		s.out.left, _ = parseLength(length)
+	case end:
+		b = append(b, "content-length: 0\r\n"...)
+	case s.msg.Version == info.HTTP10:
+		s.out.framing = UntilClose
+		s.close = true
+	default:
+		b = append(b, "transfer-encoding: chunked\r\n"...)
+		s.out.framing = Chunked
+	}
+	if !upgraded {
+		switch {
+		case s.close:
+			b = append(b, "connection: close\r\n"...)
+		case s.msg.Version == info.HTTP10:
+			b = append(b, "connection: keep-alive\r\n"...)
+		}
+	}
+	s.out.buf.SetTail(append(b, "\r\n"...))
+	if end && s.out.framing == Length && s.out.left > 0 {
+		s.out.dead = errShortBody
+		return errShortBody
+	}
+	return nil
+}
+
+// WriteBody implements stream.Codec.
+func (s *Server) WriteBody(p []byte, end bool) error { return s.out.body(p, end, nil) }
+
+// WriteTrailers implements stream.Codec.
+func (s *Server) WriteTrailers(h *header.Headers) error { return s.out.body(nil, true, h) }
+
+// Flush implements stream.Codec.
+func (s *Server) Flush() error { return s.out.flush() }
+
+// FinishRequest settles the connection after a response; it tells whether it can
+// serve another request.
+func (s *Server) FinishRequest() bool {
+	s.dropLarge()
+	if err := s.out.flush(); err != nil {
+		return false
+	}
+	if s.out.framing == Length && s.out.left > 0 || s.out.framing == UntilClose {
+		return false
+	}
+	return !s.close && s.body.over()
+}
+
+// Unwritten tells whether nothing of the response has left us.
+func (s *Server) Unwritten() bool { return s.out.sent == 0 }
+
+// BytesOut is the number of bytes handed to the system on this connection.
+func (s *Server) BytesOut() uint64 { return s.out.sent }
+
+// Buffered tells whether the next request, or a part of it, is already in.
+func (s *Server) Buffered() bool { return s.c.In.Len() > s.pending }
+
+// BodyTaken tells whether the whole request has been read.
+func (s *Server) BodyTaken() bool { return s.body.over() }
+
+// Gone implements stream.Codec.
+func (s *Server) Gone() bool {
+	sock := s.c.Socket()
+	if sock == nil {
+		return false
+	}
+	gone := false
+	var b [1]byte
+	_ = sock.Raw().Control(func(fd uintptr) {
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = err == nil && n == 0 || err != nil && err != unix.EAGAIN && err != unix.EINTR
+	})
+	return gone
+}
+
+// Upgrade implements stream.Codec.
+func (s *Server) Upgrade() (netio.Conn, []byte) {
+	s.c.In.Consume(s.pending)
+	s.pending = 0
+	return s.c.Conn, s.c.In.Bytes()
+}

@@ -1,0 +1,46 @@
+// Package conn is the downstream connection: its bytes, what was peeked but not
+// consumed, what is known about it, and whether it is asked to drain.
+package conn
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/buffer"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
+)
+
+// A Conn is a downstream connection on its way through a filter chain. One
+// goroutine serves it; StartDrain and the methods of the embedded netio.Conn that
+// say so may be called from others.
+type Conn struct {
+	netio.Conn
+	In   buffer.Buf // read but not yet consumed: whoever serves the connection begins here
+	Info info.Conn
+
+	draining atomic.Bool
+	idle     atomic.Bool
+}
+
+// New makes a connection of accepted bytes.
+func New(io netio.Conn) *Conn { return &Conn{Conn: io} }
+
+// Draining tells whether the connection should end at the next good moment.
+func (c *Conn) Draining() bool { return c.draining.Load() }
+
+// StartDrain asks the connection to end at the next good moment, and wakes it
+// when it is idle.
+func (c *Conn) StartDrain() {
+	c.draining.Store(true)
+	if c.idle.Load() {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// SetIdle says that the connection is between requests; it returns Draining, so
+// that no StartDrain can be missed.
+func (c *Conn) SetIdle(idle bool) (draining bool) {
+	c.idle.Store(idle)
+	return c.draining.Load()
+}

@@ -1,0 +1,159 @@
+package stream
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
+)
+
+// ErrStopped says that a filter ended the stream in a phase that was running.
+var ErrStopped = errors.New("stream ended by a filter")
+
+// Run takes a request whose head is in through the chain.
+func (s *Stream) Run() error {
+	s.Route()
+	for i := range s.chain.reqHeaders {
+		st := &s.chain.reqHeaders[i]
+		if s.disabled(st.name) {
+			continue
+		}
+		if st.f.OnRequestHeaders(s) == Stop {
+			return nil
+		}
+	}
+	return s.chain.terminal.ServeStream(s)
+}
+
+// ReadBody gives the next piece of the request body after the request filters
+// have seen it; valid until the next call.
+func (s *Stream) ReadBody() (p []byte, end bool, err error) {
+	if s.bodyDone || s.NoBody {
+		s.bodyDone = true
+		return nil, true, nil
+	}
+	p, end, err = s.codec.ReadBody()
+	if err != nil {
+		return nil, false, err
+	}
+	s.Info.BytesReceived += uint64(len(p))
+	s.bodyDone = end
+	for i := range s.chain.reqBody {
+		st := &s.chain.reqBody[i]
+		if s.disabled(st.name) {
+			continue
+		}
+		var v Verdict
+		if p, v = st.f.OnRequestBody(s, p, end); v == Stop {
+			return nil, false, ErrStopped
+		}
+	}
+	if end && s.RequestTrailers.Len() > 0 {
+		for i := range s.chain.reqTrailers {
+			st := &s.chain.reqTrailers[i]
+			if !s.disabled(st.name) && st.f.OnRequestTrailers(s) == Stop {
+				return nil, false, ErrStopped
+			}
+		}
+	}
+	return p, end, nil
+}
+
+// BodyDone tells whether the whole request was read.
+func (s *Stream) BodyDone() bool { return s.bodyDone || s.NoBody }
+
+// SendHeaders sends the response head in s.Response through the response
+// phases, then to the codec's output.
+func (s *Stream) SendHeaders(end bool) error {
+	if s.replied {
+		return errors.New("response head sent twice")
+	}
+	for i := range s.chain.respHeaders {
+		st := &s.chain.respHeaders[i]
+		if !s.disabled(st.name) && st.f.OnResponseHeaders(s) == Stop {
+			return ErrStopped
+		}
+	}
+	s.replied = true
+	if s.chain.finish != nil {
+		s.chain.finish.FinishResponse(s, end)
+	}
+	s.ended = end
+	return s.codec.WriteHeaders(&s.Response, end)
+}
+
+// SendBody sends a piece of the response body.
+func (s *Stream) SendBody(p []byte, end bool) error {
+	for i := range s.chain.respBody {
+		st := &s.chain.respBody[i]
+		if s.disabled(st.name) {
+			continue
+		}
+		var v Verdict
+		if p, v = st.f.OnResponseBody(s, p, end); v == Stop {
+			return ErrStopped
+		}
+	}
+	s.Info.BytesSent += uint64(len(p))
+	s.ended = end
+	return s.codec.WriteBody(p, end)
+}
+
+// SendTrailers ends the response with s.ResponseTrailers.
+func (s *Stream) SendTrailers() error {
+	for i := range s.chain.respTrailers {
+		st := &s.chain.respTrailers[i]
+		if !s.disabled(st.name) && st.f.OnResponseTrailers(s) == Stop {
+			return ErrStopped
+		}
+	}
+	s.ended = true
+	return s.codec.WriteTrailers(&s.ResponseTrailers)
+}
+
+// Replied tells whether a response head was sent; Ended whether all was.
+func (s *Stream) Replied() bool { return s.replied }
+
+// Ended tells whether the whole response was sent.
+func (s *Stream) Ended() bool { return s.ended }
+
+// SetStatus sets the response's status.
+func (s *Stream) SetStatus(code int) {
+	s.Info.Code = code
+	s.Response.Set(header.Status, strconv.AppendInt(s.statusBuffer[:0], int64(code), 10))
+}
+
+// Reply answers with a response of our own (Envoy: local reply): a plain text
+// body, or none. Header fields already in s.Response are kept.
+func (s *Stream) Reply(code int, f info.Flags, details, body string) {
+	if s.replied {
+		return
+	}
+	s.SetStatus(code)
+	s.Info.Flags |= f
+	s.Info.Details = details
+	s.ReplyBody = append(s.ReplyBody[:0], body...)
+	s.Response.Del(header.TransferEncoding)
+	if len(s.ReplyBody) > 0 {
+		s.Response.SetInt(header.ContentLength, int64(len(s.ReplyBody)))
+		if !s.Response.Has(header.ContentType) {
+			s.Response.AddString(header.ContentType, "text/plain")
+		}
+	} else if !s.HeadRequest {
+		s.Response.SetInt(header.ContentLength, 0)
+	}
+	end := len(s.ReplyBody) == 0 || s.HeadRequest
+	if err := s.SendHeaders(end); err != nil || end {
+		return
+	}
+	// The error, if any, is seen again when the codec flushes.
+	_ = s.SendBody(s.ReplyBody, true)
+}
+
+// End runs StreamEnd of every filter, in chain order.
+func (s *Stream) End() {
+	for i := range s.chain.ends {
+		s.chain.ends[i].f.OnStreamEnd(s)
+	}
+}

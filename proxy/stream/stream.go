@@ -1,0 +1,181 @@
+// Package stream is one HTTP request and its response, as filters see them, and
+// the chain of filters it goes through.
+//
+// A Stream is served by one goroutine, in straight-line code: request phases in
+// chain order, then the terminal filter, which sends the response through the
+// response phases in reverse order, then StreamEnd. Streams are pooled per chain.
+package stream
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
+)
+
+// A Stream is one request and its response. It is a context.Context of its own
+// (see context.go), which ends when the client leaves or the stream is over.
+type Stream struct {
+	Request, Response                 header.Headers
+	RequestTrailers, ResponseTrailers header.Headers
+	Info                              info.Stream
+	Conn                              *conn.Conn
+
+	// Set by the codec when the request head is in.
+	Method, Path, Authority []byte // as received or as filters changed them: SetPath, SetAuthority
+	TLS                     bool
+	NoBody                  bool   // the request ends with its head
+	HeadRequest             bool   // the response has no body
+	UpgradeType             []byte // Upgrade header of a request that asks for one, lower case; "connect" for CONNECT
+	Internal                bool   // the client is on an internal address (Envoy: x-envoy-internal)
+	EdgeRequest             bool   // came from outside: x-envoy-* overrides are not obeyed
+
+	// Bounds of this stream, set before the chain runs; zero is no bound.
+	RequestDeadline time.Time     // the whole request must be in by then
+	MaxDeadline     time.Time     // the whole stream must be over by then (max_stream_duration)
+	Idle            time.Duration // the longest wait without any byte either way
+
+	codec   Codec
+	chain   *Chain
+	live    *route.Live
+	table   *route.Table
+	matched bool
+	route   *route.Route
+	weight  *route.ClusterWeight
+	rand    uint64
+	slots   []slot
+
+	bodyDone     bool // the whole request was read
+	replied      bool // a response head went into the output
+	ended        bool // … and its end
+	mustClose    bool // the connection cannot serve another request
+	ReplyBody    []byte
+	ctx          context
+	statusBuffer [8]byte
+}
+
+// New makes a stream for a chain; Begin starts each of its lives.
+func New(c *Chain) *Stream {
+	s := &Stream{chain: c, slots: make([]slot, len(c.slots))}
+	for i, m := range c.slots {
+		s.slots[i] = m()
+	}
+	return s
+}
+
+// Begin starts a request: the codec has not read its head yet.
+func (s *Stream) Begin(c *conn.Conn, codec Codec, live *route.Live, rand uint64) {
+	s.Conn, s.codec, s.live, s.rand = c, codec, live, rand
+}
+
+// Recycle empties the stream for its next life.
+func (s *Stream) Recycle() {
+	s.ctx.end()
+	s.Request.Reset()
+	s.Response.Reset()
+	s.RequestTrailers.Reset()
+	s.ResponseTrailers.Reset()
+	s.Request.Shrink(maxKept)
+	s.Response.Shrink(maxKept)
+	for i := range s.slots {
+		s.slots[i].zero()
+	}
+	keep := Stream{
+		Request: s.Request, Response: s.Response, RequestTrailers: s.RequestTrailers, ResponseTrailers: s.ResponseTrailers,
+		chain: s.chain, slots: s.slots,
+	}
+	*s = keep
+}
+
+// maxKept is the largest header arena, in bytes, that stays with a pooled stream.
+const maxKept = 64 << 10
+
+// Rand is the request's own random number: every draw made for the request is
+// derived from it, so that draws repeat in retries, logs and explain.
+func (s *Stream) Rand() uint64 { return s.rand }
+
+// SetRand replaces the random number, as a request id that came with the
+// request does.
+func (s *Stream) SetRand(r uint64) { s.rand = r }
+
+// Chain gives the chain the stream runs through.
+func (s *Stream) Chain() *Chain { return s.chain }
+
+// Codec gives the downstream codec, for the terminal filter.
+func (s *Stream) Codec() Codec { return s.codec }
+
+// Table gives the route table this stream sees from its first look to its end.
+func (s *Stream) Table() *route.Table {
+	if s.table == nil && s.live != nil {
+		s.table = s.live.Load()
+	}
+	return s.table
+}
+
+// RouteRequest gives what routes are matched by.
+func (s *Stream) RouteRequest() route.Request {
+	return route.Request{
+		Authority: s.Authority, Path: s.Path, Method: s.Method,
+		Headers: &s.Request, Rand: s.rand, TLS: s.TLS,
+	}
+}
+
+// Route gives the route, matched once and remembered; nil when none matches.
+func (s *Stream) Route() *route.Route {
+	if !s.matched {
+		s.matched = true
+		s.route = nil
+		if t := s.Table(); t != nil {
+			r := s.RouteRequest()
+			s.route = t.Match(&r, nil)
+		}
+	}
+	return s.route
+}
+
+// ClearRoute forgets the route, so that the next Route matches again: for a
+// filter that changed what routes are matched by.
+func (s *Stream) ClearRoute() { s.matched, s.weight = false, nil }
+
+// SetWeight remembers the share that percentage routing chose.
+func (s *Stream) SetWeight(w *route.ClusterWeight) { s.weight = w }
+
+// RouteConfig gives the most specific per-route configuration of a filter of the
+// chain: that of the weighted cluster, the route, the virtual host or the table.
+func (s *Stream) RouteConfig(filter string) (any, bool) {
+	r := s.Route()
+	if r == nil || len(r.FilterConfigs) == 0 {
+		return nil, false
+	}
+	cfg, _, ok := r.FilterConfig(filter)
+	return cfg, ok && cfg != nil
+}
+
+// disabled tells whether the route switches a filter off.
+func (s *Stream) disabled(filter string) bool {
+	if s.route == nil || len(s.route.FilterConfigs) == 0 {
+		return false
+	}
+	_, off, _ := s.route.FilterConfig(filter)
+	return off
+}
+
+// SetPath changes the path and query that are sent upstream and matched by.
+func (s *Stream) SetPath(p []byte) {
+	s.Request.Set(header.Path, p)
+	s.Path = s.Request.Value(header.Path)
+}
+
+// SetAuthority changes the host that is sent upstream.
+func (s *Stream) SetAuthority(p []byte) {
+	s.Request.Set(header.Authority, p)
+	s.Authority = s.Request.Value(header.Authority)
+}
+
+// MustClose says that the connection cannot serve another request.
+func (s *Stream) MustClose() { s.mustClose = true }
+
+// Closing tells whether MustClose was said.
+func (s *Stream) Closing() bool { return s.mustClose }
