@@ -1,0 +1,325 @@
+package intercept
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	mdl "github.com/mdlayher/netlink"
+)
+
+// ErrOwned is returned when a live process holds the plan's table: nobody else
+// may change it.
+var ErrOwned = errors.New("owned by a running process")
+
+// Handle is an applied interception.
+type Handle struct {
+	mode  Mode   // set in Apply, never changed
+	netns uint64 // set in Apply, never changed: inode of the namespace
+
+	mu      sync.Mutex
+	plan    Plan        // guarded by mu
+	nf      *nfConn     // guarded by mu; nil once closed. In Resident mode it owns the table.
+	rt      *rtConn     // guarded by mu
+	sysctls sysctlFiles // guarded by mu
+}
+
+// Apply makes the plan real in the network namespace of the calling thread, and
+// returns a handle that undoes it from any thread.
+//
+// The routes and policy rules come first and the table last, in one transaction
+// that replaces an older table of the same name: there is no moment in which
+// packets are marked without a way to go, or half of the exclusions hold. On an
+// error everything is as before. What dead processes of Weir left is removed.
+//
+// Applying an Installed plan again is idempotent. A Resident table can only be
+// changed through the handle that holds it (Reapply): for anybody else, Apply
+// returns an error that is ErrOwned.
+func Apply(p Plan, mode Mode) (*Handle, error) {
+	p = p.WithDefaults()
+	if err := p.validateFor(mode); err != nil {
+		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	l, err := lock()
+	if err != nil {
+		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	defer l.Close()
+
+	h := &Handle{mode: mode, plan: p}
+	if h.netns, err = netnsID(); err != nil {
+		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	if h.nf, err = dialNF(); err != nil {
+		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	if h.rt, err = dialRT(); err != nil {
+		h.nf.close()
+		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	if err := h.apply(); err != nil {
+		h.release()
+		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	return h, nil
+}
+
+// validateFor adds what depends on the mode to Validate.
+func (p Plan) validateFor(mode Mode) error {
+	err := p.Validate()
+	if mode == Installed && p.Local && p.OnDown == Pass {
+		// There is no falling through on OUTPUT: the packet is on lo by then.
+		err = errors.Join(err, errors.New("local: cannot fail open when installed: with nothing listening, local programs' connections are refused; use resident mode, or on_down drop to accept that"))
+	}
+	return err
+}
+
+// apply runs under the lock of the runtime directory.
+func (h *Handle) apply() (err error) {
+	p := h.plan
+	tables, err := h.nf.tables()
+	if err != nil {
+		return err
+	}
+	old, others, err := h.survey(tables)
+	if err != nil {
+		return err
+	}
+	rec, found, err := readRecord(p.Name)
+	if err != nil {
+		return err
+	}
+	keep := others
+	if old == nil {
+		// A process died under this name, or another one: clear the ground.
+		if found {
+			err = restoreSysctls(rec.Sysctls)
+			found = false
+		}
+	} else if k, ok := parseTableComment(old.comment); ok {
+		keep = append(slices.Clone(others), k) // in use until the new table is in
+	}
+	if err := errors.Join(err, h.rt.orphans(keep, nil), h.rt.checkForeign(p)); err != nil {
+		return err
+	}
+
+	var undo []func() error
+	defer func() {
+		if err != nil {
+			for _, f := range slices.Backward(undo) {
+				err = errors.Join(err, f())
+			}
+		}
+	}()
+	if h.sysctls, err = openSysctls(p.Sysctls); err != nil {
+		return err
+	}
+	before := h.sysctls.old()
+	if found {
+		h.sysctls.original(rec.Sysctls)
+	}
+	undo = append(undo, func() error {
+		if found {
+			return rec.write()
+		}
+		return removeRecord(p.Name)
+	})
+	next := record{Version: 1, Mode: h.mode, PID: os.Getpid(), Plan: p, Netns: h.netns, Sysctls: h.sysctls.old()}
+	if found {
+		next.Sysctls = rec.Sysctls // of the keys that only the old plan changes, too, until done
+		for _, s := range h.sysctls.old() {
+			if !slices.Contains(next.Sysctls, s) {
+				next.Sysctls = append(next.Sysctls, s)
+			}
+		}
+	}
+	if err := next.write(); err != nil {
+		return err
+	}
+	for i, s := range p.Sysctls {
+		undo = append(undo, func() error { return h.sysctls[i].write(before[i].Value) })
+		if err := h.sysctls[i].write(s.Value); err != nil {
+			return err
+		}
+	}
+	for _, r := range p.routing() {
+		created, err := h.rt.add(r)
+		if err != nil {
+			return err
+		}
+		if created {
+			undo = append(undo, func() error { return h.rt.del(r) })
+		}
+	}
+	if err := h.replaceTable(p, old != nil); err != nil {
+		return err
+	}
+	if old == nil {
+		return nil
+	}
+	// The new table is in: what only the old one used can go.
+	undo = nil
+	next.Sysctls = h.sysctls.old()
+	stale := slices.DeleteFunc(slices.Clone(rec.Sysctls), func(s Sysctl) bool { return slices.Contains(next.Sysctls, s) })
+	return errors.Join(restoreSysctls(stale), h.rt.orphans(append(others, p.key()), p.routing()), next.write())
+}
+
+// replaceTable puts the plan's table in place of the one that may be there.
+func (h *Handle) replaceTable(p Plan, old bool) error {
+	pr := compile(p)
+	msgs, err := pr.messages(h.mode == Resident)
+	if err != nil {
+		return err
+	}
+	if old {
+		msgs = append([]mdl.Message{deleteTable(pr.table)}, msgs...)
+	}
+	if err := h.nf.commit(msgs); err != nil {
+		return fmt.Errorf("add table inet %s: %w", pr.table, err)
+	}
+	return nil
+}
+
+// survey looks at our tables: the one of the plan's name, nil if there is none,
+// and what policy rules and routes the others use. It refuses a table that
+// somebody else holds, and a plan that would share marks or tables with another.
+func (h *Handle) survey(tables []observedTable) (old *observedTable, others []routingKey, err error) {
+	p := h.plan
+	for _, t := range tables {
+		if t.name == p.TableName() {
+			if t.owner != 0 && t.owner != h.nf.port() {
+				return nil, nil, fmt.Errorf("table inet %s is %w (netlink port %d)", t.name, ErrOwned, t.owner)
+			}
+			old = &t
+			continue
+		}
+		k, ok := parseTableComment(t.comment)
+		if !ok {
+			continue
+		}
+		others = append(others, k)
+		switch {
+		case k.table == p.Table:
+			err = fmt.Errorf("table: route table %d is used by inet %s", p.Table, t.name)
+		case k.priority <= p.Priority+2 && p.Priority <= k.priority+2:
+			err = fmt.Errorf("priority: %d to %d meets that of inet %s, %d to %d", p.Priority, p.Priority+2, t.name, k.priority, k.priority+2)
+		case (k.mark^p.Mark)&k.mask&p.MarkMask == 0:
+			err = fmt.Errorf("mark: %#x/%#x cannot be told from that of inet %s, %#x/%#x", p.Mark, p.MarkMask, t.name, k.mark, k.mask)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return old, others, nil
+}
+
+// checkForeign refuses a route table that somebody else uses.
+func (c *rtConn) checkForeign(p Plan) error {
+	for _, v6 := range []bool{false, true} {
+		routes, err := c.routes(v6, p.Table)
+		if err != nil {
+			return err
+		}
+		for _, r := range routes {
+			if r.Protocol != protocol {
+				return fmt.Errorf("table: route table %d has a route that is not ours: %s", p.Table, r)
+			}
+		}
+	}
+	return nil
+}
+
+// Mode is how the handle's interception lives.
+func (h *Handle) Mode() Mode { return h.mode }
+
+// Plan is the plan in force, defaults filled in.
+func (h *Handle) Plan() Plan {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.plan
+}
+
+// Reapply replaces the rules by those of another plan, or restores them after a
+// drift, in one transaction. Connections that are already intercepted stay so.
+// Name, marks, table, priority, families, Local and sysctls must be the same. It
+// may be called from any thread.
+func (h *Handle) Reapply(p Plan) error {
+	p = p.WithDefaults()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.nf == nil {
+		return fmt.Errorf("intercept %q: %w", p.Name, os.ErrClosed)
+	}
+	if err := p.validateFor(h.mode); err != nil {
+		return fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	o := h.plan
+	if p.Name != o.Name || p.Mark != o.Mark || p.MarkMask != o.MarkMask || p.LocalMark != o.LocalMark || p.Table != o.Table ||
+		p.Priority != o.Priority || p.Families != o.Families || p.Local != o.Local || !slices.Equal(p.Sysctls, o.Sysctls) {
+		return fmt.Errorf("intercept %q: name, marks, table, priority, families, local and sysctls can change only by Close and Apply", o.Name)
+	}
+	for _, r := range p.routing() {
+		if _, err := h.rt.add(r); err != nil {
+			return fmt.Errorf("intercept %q: %w", p.Name, err)
+		}
+	}
+	_, found, err := h.nf.table(p.TableName())
+	if err == nil {
+		err = h.replaceTable(p, found)
+	}
+	if err != nil {
+		return fmt.Errorf("intercept %q: %w", p.Name, err)
+	}
+	h.plan = p
+	return nil
+}
+
+// Release lets the handle go and leaves an Installed interception in place; a
+// Resident table goes with its socket, its policy rules and route stay.
+func (h *Handle) Release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.release()
+}
+
+func (h *Handle) release() {
+	if h.nf == nil {
+		return
+	}
+	h.nf.close()
+	h.rt.close()
+	h.sysctls.close()
+	h.nf, h.rt, h.sysctls = nil, nil, nil
+}
+
+// Close removes everything that Apply made and restores what it changed. The
+// table goes first: from then on traffic takes its own way. It may be called
+// more than once.
+func (h *Handle) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.nf == nil {
+		return nil
+	}
+	defer h.release()
+	l, err := lock()
+	if err == nil {
+		defer l.Close()
+	}
+	errs := []error{err}
+	_, found, err := h.nf.table(h.plan.TableName())
+	if err == nil && found {
+		err = h.nf.commit([]mdl.Message{deleteTable(h.plan.TableName())})
+	}
+	errs = append(errs, err)
+	for _, r := range slices.Backward(h.plan.routing()) {
+		errs = append(errs, h.rt.del(r))
+	}
+	errs = append(errs, h.sysctls.restore(), removeRecordOf(h.plan.Name, h.netns))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("intercept %q: close: %w", h.plan.Name, err)
+	}
+	return nil
+}

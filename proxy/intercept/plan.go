@@ -1,0 +1,264 @@
+package intercept
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// The defaults of the marks: bits that are free among those that other programs
+// take from the 32-bit packet mark. Tailscale has 0x00ff0000, Calico 0xffff0000,
+// kube-proxy 0x4000 and 0x8000, Cilium 0x0f00, Istio 0x539 and 0x111, the AWS CNI
+// 0x80, wg-quick 0xca6c (which has neither 0x1000 nor 0x2000).
+const (
+	// DefaultMarkMask covers the bits of the packet mark that Weir uses.
+	DefaultMarkMask = 0x3000
+	// DefaultMark is set on intercepted packets.
+	DefaultMark = 0x1000
+	// DefaultOwnMark is what Weir's own sockets carry (SO_MARK).
+	DefaultOwnMark = 0x2000
+	// DefaultLocalMark is set on packets of this machine's own programs (Plan.Local).
+	DefaultLocalMark = 0x3000
+	// DefaultTable is the route table: the number of Envoy's and Istio's usual
+	// interception port, above the 255 classic tables that people number by hand.
+	DefaultTable = 15001
+	// DefaultPriority is the first of three consecutive `ip rule` priorities: ahead
+	// of Tailscale (5210–5270), wg-quick (32764) and main (32766).
+	DefaultPriority = 5100
+	// DefaultName names the plan when there is only one.
+	DefaultName = "main"
+)
+
+// sshPort is left alone unless Plan.SSH: a firewall mistake must not cut off the
+// person who can repair it.
+const sshPort = 22
+
+// OnDown says what happens to a wanted connection while nothing listens.
+type OnDown uint8
+
+// The values of OnDown.
+const (
+	// Pass lets it go to its destination: fail open.
+	Pass OnDown = iota
+	// Drop drops it: fail closed.
+	Drop
+)
+
+// String is the word of the configuration: "pass" or "drop".
+func (o OnDown) String() string {
+	if o == Drop {
+		return "drop"
+	}
+	return "pass"
+}
+
+// Families is a set of IP versions; the zero value means both.
+type Families uint8
+
+// The members of Families.
+const (
+	IPv4 Families = 1 << iota
+	IPv6
+)
+
+// PortRange is an inclusive range of TCP ports.
+type PortRange struct {
+	From uint16 `json:"from"`
+	To   uint16 `json:"to"`
+}
+
+// Port is the range of one port.
+func Port(p uint16) PortRange { return PortRange{p, p} }
+
+// Sysctl is a kernel setting that the plan changes and Close restores.
+type Sysctl struct {
+	// Key has sysctl(8)'s form, e.g. "net.ipv4.conf.eth0.rp_filter"; only net.* is allowed.
+	Key string `json:"key"`
+	// Value is written as it is.
+	Value string `json:"value"`
+}
+
+// Plan is an interception as data. The zero value of every field but ListenPort
+// is usable. A Plan is not changed by this package.
+type Plan struct {
+	// Name tells plans apart: the table is "weir-" + Name. Default "main".
+	Name string `json:"name"`
+	// ListenPort is the port of the transparent listener (IP_TRANSPARENT, bound to
+	// the wildcard address of each family).
+	ListenPort uint16 `json:"listen_port"`
+	// Ports are the destination ports to take; empty means all.
+	Ports []PortRange `json:"ports,omitempty"`
+	// Interfaces are the ingress interfaces; empty means all but lo.
+	Interfaces []string `json:"interfaces,omitempty"`
+
+	// Mark, under MarkMask, is set on intercepted packets to route them to lo.
+	Mark uint32 `json:"mark"`
+	// MarkMask covers the mark bits that are ours; the others are kept.
+	MarkMask uint32 `json:"mark_mask"`
+	// OwnMark, under MarkMask, is what our own sockets carry (SO_MARK): never intercepted.
+	OwnMark uint32 `json:"own_mark"`
+	// LocalMark, under MarkMask, is set on intercepted packets of local programs.
+	LocalMark uint32 `json:"local_mark"`
+	// Table is the route table that delivers marked packets locally.
+	Table int `json:"table"`
+	// Priority is the first of three consecutive ip-rule priorities.
+	Priority int `json:"priority"`
+	// Families are the IP versions to take; zero means both.
+	Families Families `json:"families,omitempty"`
+
+	// IncludeCIDRs, when not empty, are the only destinations taken.
+	IncludeCIDRs []netip.Prefix `json:"include_cidrs,omitempty"`
+	// ExcludeCIDRs are destinations left alone, beside those that always are:
+	// loopback, link-local, multicast, broadcast and 0.0.0.0/8.
+	ExcludeCIDRs []netip.Prefix `json:"exclude_cidrs,omitempty"`
+	// ExcludePorts are destination ports left alone.
+	ExcludePorts []PortRange `json:"exclude_ports,omitempty"`
+	// ExcludeAddrPorts are destinations left alone: control plane, admin, own
+	// listeners. An unspecified address means this machine's own addresses.
+	ExcludeAddrPorts []netip.AddrPort `json:"exclude_addr_ports,omitempty"`
+	// SSH takes port 22 too; without it that port is left alone.
+	SSH bool `json:"ssh,omitempty"`
+	// IncludeLocal takes connections to this machine's own addresses too, but for
+	// the listener's port.
+	IncludeLocal bool `json:"include_local,omitempty"`
+
+	// OnDown says what happens while nothing listens on ListenPort.
+	OnDown OnDown `json:"on_down,omitempty"`
+	// Local takes connections that programs of this machine open (OUTPUT). It uses
+	// connection tracking, to leave alone what was open before.
+	Local bool `json:"local,omitempty"`
+	// ReplySpoofed is needed when upstream connections carry the client's own
+	// address (original_src): replies to them, on any interface, are ours.
+	ReplySpoofed bool `json:"reply_spoofed,omitempty"`
+	// Sysctls are changed by Apply and restored by Close. None is needed usually.
+	Sysctls []Sysctl `json:"sysctls,omitempty"`
+}
+
+// WithDefaults returns the plan with its zero names, marks and numbers filled in.
+func (p Plan) WithDefaults() Plan {
+	set := func(v *uint32, d uint32) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	if p.Name == "" {
+		p.Name = DefaultName
+	}
+	set(&p.MarkMask, DefaultMarkMask)
+	set(&p.Mark, DefaultMark)
+	set(&p.OwnMark, DefaultOwnMark)
+	set(&p.LocalMark, DefaultLocalMark)
+	if p.Table == 0 {
+		p.Table = DefaultTable
+	}
+	if p.Priority == 0 {
+		p.Priority = DefaultPriority
+	}
+	if p.Families == 0 {
+		p.Families = IPv4 | IPv6
+	}
+	return p
+}
+
+// TableName is the name of the plan's nftables table, of family inet.
+func (p Plan) TableName() string { return tablePrefix + p.WithDefaults().Name }
+
+// tablePrefix begins the names of all our tables.
+const tablePrefix = "weir-"
+
+// neverTaken are destinations that no plan takes.
+func neverTaken() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("0.0.0.0/8"),          // RFC 1122 §3.2.1.3: this network
+		netip.MustParsePrefix("127.0.0.0/8"),        // RFC 1122 §3.2.1.3: loopback
+		netip.MustParsePrefix("169.254.0.0/16"),     // RFC 3927: link-local, cloud metadata
+		netip.MustParsePrefix("224.0.0.0/4"),        // RFC 5771: multicast
+		netip.MustParsePrefix("255.255.255.255/32"), // RFC 919: limited broadcast
+		netip.MustParsePrefix("::/127"),             // RFC 4291 §2.5.2, §2.5.3: unspecified, loopback
+		netip.MustParsePrefix("fe80::/10"),          // RFC 4291 §2.5.6: link-local
+		netip.MustParsePrefix("ff00::/8"),           // RFC 4291 §2.7: multicast
+	}
+}
+
+// addrRange is an inclusive range of addresses of one family.
+type addrRange struct{ from, to netip.Addr }
+
+// String is a prefix, where the range is one, or from-to.
+func (r addrRange) String() string {
+	for bits := r.from.BitLen(); bits >= 0; bits-- {
+		p := netip.PrefixFrom(r.from, bits)
+		if p.Masked().Addr() != r.from {
+			break
+		}
+		if lastAddr(p) == r.to {
+			if bits == r.from.BitLen() {
+				return r.from.String()
+			}
+			return p.String()
+		}
+	}
+	return r.from.String() + "-" + r.to.String()
+}
+
+// lastAddr is the highest address of a prefix.
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// mergeCIDRs returns the ranges that the prefixes of one family cover, sorted,
+// neither overlapping nor touching: the kernel's interval sets want that.
+func mergeCIDRs(prefixes []netip.Prefix, v6 bool) []addrRange {
+	var in []addrRange
+	for _, p := range prefixes {
+		if p.IsValid() && p.Addr().Is6() == v6 {
+			in = append(in, addrRange{p.Masked().Addr(), lastAddr(p)})
+		}
+	}
+	slices.SortFunc(in, func(a, b addrRange) int { return a.from.Compare(b.from) })
+	var out []addrRange
+	for _, r := range in {
+		if n := len(out); n > 0 {
+			last := &out[n-1]
+			// Next of the highest address is invalid and compares below all.
+			if next := last.to.Next(); !next.IsValid() || r.from.Compare(next) <= 0 {
+				if r.to.Compare(last.to) > 0 {
+					last.to = r.to
+				}
+				continue
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// mergePorts returns the ranges sorted, neither overlapping nor touching.
+func mergePorts(ranges []PortRange) []PortRange {
+	in := slices.Clone(ranges)
+	slices.SortFunc(in, func(a, b PortRange) int { return int(a.From) - int(b.From) })
+	var out []PortRange
+	for _, r := range in {
+		if n := len(out); n > 0 && int(r.From) <= int(out[n-1].To)+1 {
+			out[n-1].To = max(out[n-1].To, r.To)
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// uniqueNames returns the interface names, each once, in the order given.
+func uniqueNames(names []string) []string {
+	var out []string
+	for _, n := range names {
+		if n = strings.TrimSpace(n); !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}

@@ -1,0 +1,152 @@
+package intercept
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Mode says how long an interception lives.
+type Mode uint8
+
+// The modes.
+const (
+	// Resident lives and dies with the process that applied it.
+	Resident Mode = iota
+	// Installed stays until Remove.
+	Installed
+)
+
+// String is the word people use for the mode.
+func (m Mode) String() string {
+	if m == Installed {
+		return "installed"
+	}
+	return "resident"
+}
+
+// record is what Apply writes before it changes anything, so that whoever comes
+// later can undo it: the next Apply after a SIGKILL, or `weir intercept down`.
+type record struct {
+	Version int    `json:"version"` // 1
+	Mode    Mode   `json:"mode"`
+	PID     int    `json:"pid"`
+	Plan    Plan   `json:"plan"`
+	Netns   uint64 `json:"netns"` // inode of the network namespace that was changed
+	// Sysctls are the values that were there before.
+	Sysctls []Sysctl `json:"sysctls,omitempty"`
+}
+
+// RuntimeDir is where records are kept: $RUNTIME_DIRECTORY (systemd),
+// $XDG_RUNTIME_DIR/weir or /run/weir.
+func RuntimeDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "weir")
+	}
+	return "/run/weir"
+}
+
+// netnsID is the inode of the calling thread's network namespace.
+func netnsID() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return 0, fmt.Errorf("stat network namespace: %w", err)
+	}
+	return st.Ino, nil
+}
+
+func recordPath(name string) string {
+	return filepath.Join(RuntimeDir(), "intercept-"+name+".json")
+}
+
+// lock keeps other processes from changing interceptions at the same time. The
+// kernel lets go of it when the file is closed.
+func lock() (*os.File, error) {
+	if err := os.MkdirAll(RuntimeDir(), 0o755); err != nil {
+		return nil, fmt.Errorf("make runtime directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(RuntimeDir(), "intercept.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return f, nil
+}
+
+// write stores the record, whole or not at all.
+func (r record) write() error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+	path := recordPath(r.Plan.Name)
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	return nil
+}
+
+// readRecord reads a plan's record; one that is missing, or of another network
+// namespace (of which the host has one, and a demo others), is no record.
+func readRecord(name string) (record, bool, error) {
+	b, err := os.ReadFile(recordPath(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return record{}, false, nil
+	}
+	if err != nil {
+		return record{}, false, fmt.Errorf("read record: %w", err)
+	}
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return record{}, false, fmt.Errorf("read record %s: %w", recordPath(name), err)
+	}
+	id, err := netnsID()
+	if err != nil {
+		return record{}, false, err
+	}
+	return r, r.Netns == id && r.Version == 1, nil
+}
+
+func removeRecord(name string) error {
+	if err := os.Remove(recordPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove record: %w", err)
+	}
+	return nil
+}
+
+// tableComment says, in the kernel, what a table's plan uses beside it: with it
+// the rest can be found and removed when the record is lost.
+func tableComment(p Plan) string {
+	return fmt.Sprintf("weir port=%d mark=%#x/%#x table=%d priority=%d", p.ListenPort, p.Mark, p.MarkMask, p.Table, p.Priority)
+}
+
+// parseTableComment reads what tableComment wrote.
+func parseTableComment(s string) (k routingKey, ok bool) {
+	var port int
+	n, err := fmt.Sscanf(s, "weir port=%d mark=%v/%v table=%d priority=%d", &port, &k.mark, &k.mask, &k.table, &k.priority)
+	return k, err == nil && n == 5
+}
+
+// removeRecordOf removes the record unless it is of another network namespace.
+func removeRecordOf(name string, netns uint64) error {
+	b, err := os.ReadFile(recordPath(name))
+	var r record
+	if err == nil && json.Unmarshal(b, &r) == nil && r.Netns != netns {
+		return nil
+	}
+	return removeRecord(name)
+}

@@ -1,0 +1,70 @@
+package intercept
+
+import (
+	"errors"
+	"fmt"
+
+	mdl "github.com/mdlayher/netlink"
+)
+
+// Remove takes away an interception by its name, in the network namespace of the
+// calling thread: the nftables table, the policy rules, the routes, and the
+// sysctls by the record in the runtime directory. A lost record does not matter:
+// the rest is found in the kernel. Removing what is not there is no error; a table
+// that a running process holds is (ErrOwned): stop that process instead.
+//
+// It also clears what other dead processes of Weir left.
+func Remove(name string) error {
+	if err := remove(name); err != nil {
+		return fmt.Errorf("intercept %q: remove: %w", name, err)
+	}
+	return nil
+}
+
+func remove(name string) error {
+	if !validName(name) {
+		return errors.New("name: not a plan's name")
+	}
+	l, err := lock()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	nf, err := dialNF()
+	if err != nil {
+		return err
+	}
+	defer nf.close()
+	rt, err := dialRT()
+	if err != nil {
+		return err
+	}
+	defer rt.close()
+
+	tables, err := nf.tables()
+	if err != nil {
+		return err
+	}
+	var keep []routingKey
+	for _, t := range tables {
+		if t.name != tablePrefix+name {
+			if k, ok := parseTableComment(t.comment); ok {
+				keep = append(keep, k)
+			}
+			continue
+		}
+		if t.owner != 0 {
+			return fmt.Errorf("table inet %s is %w (netlink port %d)", t.name, ErrOwned, t.owner)
+		}
+		if err := nf.commit([]mdl.Message{deleteTable(t.name)}); err != nil {
+			return fmt.Errorf("delete table inet %s: %w", t.name, err)
+		}
+	}
+	errs := []error{rt.orphans(keep, nil)}
+	rec, found, err := readRecord(name)
+	errs = append(errs, err)
+	if found {
+		errs = append(errs, restoreSysctls(rec.Sysctls), removeRecord(name))
+	}
+	return errors.Join(errs...)
+}

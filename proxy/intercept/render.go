@@ -1,0 +1,49 @@
+package intercept
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Render prints what Apply does, for people and for golden tests: the table in
+// the syntax of nft(8), which nft can load, then the policy rules and routes as
+// commands of ip(8). The plan should be valid.
+func (p Plan) Render() string {
+	p = p.WithDefaults()
+	var b strings.Builder
+	compile(p).render(&b)
+	b.WriteByte('\n')
+	for _, r := range p.routing() {
+		fmt.Fprintln(&b, r)
+	}
+	for _, s := range p.Sysctls {
+		fmt.Fprintf(&b, "sysctl -w %s=%s\n", s.Key, s.Value)
+	}
+	return b.String()
+}
+
+// render prints the table.
+func (pr *program) render(b *strings.Builder) {
+	fmt.Fprintf(b, "table inet %s {\n", pr.table)
+	fmt.Fprintf(b, "\tcomment %q\n", pr.comment)
+	for _, s := range pr.sets {
+		fmt.Fprintf(b, "\n\tset %s {\n\t\ttype %s\n", s.name, s.kind.typ())
+		if s.kind.interval() {
+			b.WriteString("\t\tflags constant,interval\n")
+		} else {
+			b.WriteString("\t\tflags constant\n")
+		}
+		fmt.Fprintf(b, "\t\telements = { %s }\n\t}\n", strings.Join(s.texts, ", "))
+	}
+	for _, c := range pr.chains {
+		fmt.Fprintf(b, "\n\tchain %s {\n", c.name)
+		if h := c.hook; h != nil {
+			fmt.Fprintf(b, "\t\ttype %s hook %s priority %d; policy accept;\n", h.typ, h.name, h.priority)
+		}
+		for _, r := range c.rules {
+			fmt.Fprintf(b, "\t\t%s comment %q\n", r.text, r.comment)
+		}
+		b.WriteString("\t}\n")
+	}
+	b.WriteString("}\n")
+}

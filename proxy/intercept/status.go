@@ -1,0 +1,123 @@
+package intercept
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Status is what the kernel and the record say about an interception.
+type Status struct {
+	// Name is the plan's name.
+	Name string `json:"name"`
+	// Active is whether its table is there: packets are being intercepted.
+	Active bool `json:"active"`
+	// Mode is resident if the table has an owner, else installed.
+	Mode string `json:"mode,omitempty"`
+	// Owner is the netlink port of the socket that holds a resident table.
+	Owner uint32 `json:"owner,omitempty"`
+	// PID is the process that applied it, by the record; 0 when unknown.
+	PID int `json:"pid,omitempty"`
+	// Comment is the table's comment: the marks and numbers in use.
+	Comment string `json:"comment,omitempty"`
+	// Rules are the rules that count packets, in the kernel's order.
+	Rules []RuleStatus `json:"rules,omitempty"`
+	// Routing are the policy rules and routes, when the record says which.
+	Routing []RoutingStatus `json:"routing,omitempty"`
+	// Plan is the recorded plan; nil without a record.
+	Plan *Plan `json:"plan,omitempty"`
+}
+
+// RuleStatus is one counting rule.
+type RuleStatus struct {
+	Chain   string `json:"chain"`
+	Comment string `json:"comment"`
+	// Packets and Bytes are since the rule was added. In the chains capture and
+	// take a packet is a connection's SYN; in divert, everything after.
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// RoutingStatus is one policy rule or route.
+type RoutingStatus struct {
+	// Command is the command of ip(8) that adds it.
+	Command string `json:"command"`
+	Present bool   `json:"present"`
+}
+
+// Intercepted is how many first packets went to the listener.
+func (s Status) Intercepted() (n uint64) {
+	for _, r := range s.Rules {
+		if r.Chain == chainTake && r.Comment == commentIntercepted {
+			n += r.Packets
+		}
+	}
+	return n
+}
+
+// Missed is how many wanted first packets found no listener.
+func (s Status) Missed() (n uint64) {
+	for _, r := range s.Rules {
+		if r.Chain == chainTake && r.Comment == commentMissed {
+			n += r.Packets
+		}
+	}
+	return n
+}
+
+// GetStatus reports on an interception of the calling thread's network namespace.
+func GetStatus(name string) (Status, error) {
+	s := Status{Name: name}
+	if !validName(name) {
+		return s, fmt.Errorf("intercept %q: name: not a plan's name", name)
+	}
+	if err := s.read(); err != nil {
+		return s, fmt.Errorf("intercept %q: status: %w", name, err)
+	}
+	return s, nil
+}
+
+func (s *Status) read() error {
+	rec, found, err := readRecord(s.Name)
+	if err != nil {
+		return err
+	}
+	nf, err := dialNF()
+	if err != nil {
+		return err
+	}
+	defer nf.close()
+	t, active, err := nf.table(tablePrefix + s.Name)
+	if err != nil {
+		return err
+	}
+	if active {
+		s.Active, s.Comment, s.Owner, s.Mode = true, t.comment, t.owner, Installed.String()
+		if t.owner != 0 {
+			s.Mode = Resident.String()
+		}
+		rules, err := nf.rules(t.name)
+		if err != nil {
+			return err
+		}
+		for _, r := range slices.DeleteFunc(rules, func(r observedRule) bool { return !r.counted }) {
+			s.Rules = append(s.Rules, RuleStatus{r.chain, r.comment, r.packets, r.bytes})
+		}
+	}
+	if !found {
+		return nil
+	}
+	s.PID, s.Plan = rec.PID, &rec.Plan
+	rt, err := dialRT()
+	if err != nil {
+		return err
+	}
+	defer rt.close()
+	for _, r := range rec.Plan.routing() {
+		present, err := rt.present(r)
+		if err != nil {
+			return err
+		}
+		s.Routing = append(s.Routing, RoutingStatus{r.String(), present})
+	}
+	return nil
+}
