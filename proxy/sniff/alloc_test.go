@@ -9,16 +9,18 @@ import (
 func TestNoAllocations(t *testing.T) {
 	_, hellos := corpus(t)
 	var (
-		wire   = hellos["go-ech"]
-		split  = records(message(t, wire), 2, 100, 700)
-		s      TLS
-		h      HTTP
-		name   = make([]byte, 0, 255)
-		line   = []byte("GET /index.html HTTP/1.1\r\n")
-		v1     = []byte("PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 1234 443\r\n")
-		v1bad  = []byte("PROXY TCP4 1.2.3 4.5.6.7 1 2\r\n")
-		v2     = withChecksum(v2Header(0x21, 0x11, cat(make([]byte, 12), tlv(TLVALPN, "h2"))))
-		byName = map[string]func(){
+		wire  = hellos["go-ech"]
+		split = records(message(t, wire), 2, 100, 700)
+		s     TLS
+		h     HTTP
+		name  = make([]byte, 0, 255)
+		line  = []byte("GET /index.html HTTP/1.1\r\n")
+
+		protocols [][]byte
+		v1        = []byte("PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 1234 443\r\n")
+		v1bad     = []byte("PROXY TCP4 1.2.3 4.5.6.7 1 2\r\n")
+		v2        = withChecksum(v2Header(0x21, 0x11, cat(make([]byte, 12), tlv(TLVALPN, "h2"))))
+		byName    = map[string]func(){
 			"TLS whole": func() { s.Reset(); s.Feed(wire) },
 			"TLS in pieces": func() {
 				s.Reset()
@@ -34,6 +36,7 @@ func TestNoAllocations(t *testing.T) {
 			},
 			"TLS result": func() {
 				name = s.AppendServerName(name[:0])
+				protocols = s.AppendALPN(protocols[:0])
 				for i := range s.NumALPN() {
 					if s.ALPN(i) == nil {
 						t.Error("no protocol")
@@ -54,7 +57,8 @@ func TestNoAllocations(t *testing.T) {
 					}
 				}
 			},
-			"ports": func() { _ = PortLabel(25) },
+			"ports":  func() { _ = PortLabel(25) },
+			"labels": func() { ClientLabel(v2[:20]); ClientLabel(wire[1:]); ServerLabel(line) },
 		}
 	)
 	for name, f := range byName {

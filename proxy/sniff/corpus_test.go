@@ -142,6 +142,9 @@ func TestCorpusCutEverywhere(t *testing.T) {
 			if st := bytewise.Feed(wire[:i]); st != More {
 				t.Fatalf("%s: %v after %d bytes", name, st, i)
 			}
+			if n := bytewise.Need(); n <= i || n > len(wire) || bytewise.Records() == 1 && whole.Records() == 1 && bytewise.HelloSize() > 0 && n != len(wire) {
+				t.Fatalf("%s: needs %d bytes after %d of %d", name, n, i, len(wire))
+			}
 		}
 		if st := bytewise.Feed(wire); st != Match || describe(&bytewise) != want {
 			t.Fatalf("%s byte by byte: %v %s", name, st, describe(&bytewise))
@@ -170,6 +173,9 @@ func TestCorpusRecordedAnew(t *testing.T) {
 			for i := range wire {
 				if st := s.Feed(wire[:i]); st != More {
 					t.Fatalf("%s %s: %v after %d bytes of %d", name, how, st, i, len(wire))
+				}
+				if n := s.Need(); n <= i || n > len(wire) {
+					t.Fatalf("%s %s: needs %d bytes after %d of %d", name, how, n, i, len(wire))
 				}
 			}
 			if st := s.Feed(wire); st != Match || describe(&s) != want {

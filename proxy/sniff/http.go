@@ -96,6 +96,10 @@ func (h *HTTP) Err() string { return h.err }
 // offset just behind the request line or the preface.
 func (h *HTTP) Consumed() int { return h.pos }
 
+// Need returns, after More, how many bytes the buffer has to hold at least
+// before Feed can get further.
+func (h *HTTP) Need() int { return h.pos + 1 }
+
 // Feed looks at the bytes of b it has not seen before; b is everything the
 // client has sent so far. The protocol is set with Match only. Once Feed
 // returned anything but More, it returns the same without looking at b again.

@@ -62,6 +62,15 @@ func (t *TLS) ALPN(i int) []byte {
 	return nil
 }
 
+// AppendALPN appends all offered protocols to dst, GREASE skipped. They are
+// slices of the same memory as Hello.
+func (t *TLS) AppendALPN(dst [][]byte) [][]byte {
+	for i := range t.h.nalpn {
+		dst = append(dst, t.ALPN(i))
+	}
+	return dst
+}
+
 // OffersALPN reports whether the client offers protocol.
 func (t *TLS) OffersALPN(protocol string) bool {
 	for list := t.h.alpn; len(list) > 0; {

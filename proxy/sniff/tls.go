@@ -124,6 +124,26 @@ func (t *TLS) Records() int { return t.records }
 // after Match, the offset just behind the record that ended the hello.
 func (t *TLS) Consumed() int { return t.pos }
 
+// Need returns, after More, how many bytes the buffer has to hold at least
+// before Feed can get further: always more than it held, exact for a hello in
+// one record, a lower bound for one that goes on in records not seen yet.
+func (t *TLS) Need() int {
+	switch rest := t.size - handshakeHeaderLen; {
+	case t.left == 0 && t.size == 0:
+		return t.pos + recordHeaderLen + 1
+	case t.size == 0:
+		return t.pos + max(t.left, handshakeHeaderLen-t.nhead)
+	case !t.spans:
+		return t.pos + rest
+	default:
+		rest = t.size - len(t.scratch)
+		if t.left < rest {
+			rest += recordHeaderLen
+		}
+		return t.pos + rest
+	}
+}
+
 // recordHeader reads the header of a record. It reports whether Feed can go on.
 func (t *TLS) recordHeader(b []byte) bool {
 	h := b[t.pos:]

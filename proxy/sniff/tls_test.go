@@ -38,6 +38,7 @@ func handshake(body []byte) []byte {
 
 func vec8(b []byte) []byte  { return append([]byte{byte(len(b))}, b...) }
 func vec16(b []byte) []byte { return append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...) }
+
 func cat(bs ...[]byte) []byte {
 	return bytes.Join(bs, nil)
 }
