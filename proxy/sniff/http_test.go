@@ -82,6 +82,9 @@ func TestHTTP(t *testing.T) {
 				if st, proto := bytewise.Feed([]byte(tc.in[:i])); st != More || proto != "" {
 					t.Fatalf("%v %q after %d bytes", st, proto, i)
 				}
+				if n := bytewise.Need(); n != i+1 {
+					t.Fatalf("needs %d bytes after %d", n, i)
+				}
 			}
 			if st, proto := bytewise.Feed([]byte(tc.in[:known])); st != tc.want || proto != tc.proto {
 				t.Fatalf("%v %q after %d bytes", st, proto, known)
