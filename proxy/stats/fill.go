@@ -21,7 +21,7 @@ import (
 // the field, at the first call with that type.
 //
 // The statistics of one T are allocated together, and the names belong to the
-// type: 60 counters cost a cluster about 1.1 KB.
+// type: 60 counters cost a cluster 1.3 KB, its scope included.
 func Fill[T any](sc *Scope) *T {
 	s, n := sc.store, sc.node
 	s.mu.Lock()
@@ -61,7 +61,8 @@ func Fill[T any](sc *Scope) *T {
 		gauges:     make([]Gauge, l.count[KindGauge]),
 		histograms: make([]Histogram, l.count[KindHistogram]),
 	}
-	for _, f := range l.fields {
+	for i := range l.fields {
+		f := &l.fields[i]
 		v.FieldByIndex(f.path).Set(reflect.ValueOf(b.at(f)))
 	}
 	n.blocks = append(n.blocks, b)
@@ -107,7 +108,7 @@ type block struct {
 	histograms []Histogram
 }
 
-func (b *block) at(f field) any {
+func (b *block) at(f *field) any {
 	switch f.kind {
 	case KindCounter:
 		return &b.counters[f.slot]
@@ -123,7 +124,7 @@ func (b *block) find(k key) any {
 	if !ok {
 		return nil
 	}
-	return b.at(b.layout.fields[i])
+	return b.at(&b.layout.fields[i])
 }
 
 // overlaps reports whether the node has a statistic the layout names too.

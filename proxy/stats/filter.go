@@ -46,16 +46,6 @@ func ParseFilter(q url.Values) (Filter, error) {
 	return f, nil
 }
 
-func (f Filter) keeps(kind Kind, used bool, prefix, name string) (full string, ok bool) {
-	if f.UsedOnly && !used || len(f.Kinds) > 0 && !slices.Contains(f.Kinds, kind) {
-		return "", false
-	}
-	full = name
-	if prefix != "" {
-		full = prefix + "." + name
-	}
-	if f.Match != nil && f.Match.MatchString(full) == f.Invert {
-		return "", false
-	}
-	return full, true
+func (f Filter) keepsKind(k Kind) bool {
+	return len(f.Kinds) == 0 || slices.Contains(f.Kinds, k)
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // DefaultBuckets returns the upper bounds (`le`) of Prometheus histograms, in
@@ -18,11 +17,16 @@ var buckets = [...]float64{
 	30000, 60000, 300000, 600000, 1800000, 3600000,
 }
 
-// series is a statistic under its Prometheus name.
+// family is what Prometheus prints under one TYPE line.
+type family struct {
+	name   string
+	kind   Kind
+	series []series
+}
+
 type series struct {
-	metric string
 	labels string // `a="x",b="y"`
-	sample
+	stat   any
 }
 
 // WritePrometheus prints the statistics in Prometheus' text format (0.0.4)
@@ -30,142 +34,111 @@ type series struct {
 // counters, then gauges, then histograms. Names under the scope `weir` keep
 // that prefix instead of `envoy`.
 func (s *Store) WritePrometheus(w io.Writer, f Filter) error {
-	all := s.series(f)
 	bw := bufio.NewWriterSize(w, 64<<10)
 	kinds := make(map[string]Kind) // a metric name may have one type only
-	for i := 0; i < len(all); {
-		kind, metric := all[i].kind, all[i].metric
-		end := i + 1
-		for end < len(all) && all[end].kind == kind && all[end].metric == metric {
-			end++
+	for _, fam := range families(s.views(), f) {
+		name := fam.name
+		for k, taken := kinds[name]; taken && k != fam.kind; k, taken = kinds[name] {
+			name += "_" + fam.kind.String()
 		}
-		name := metric
-		for k, taken := kinds[name]; taken && k != kind; k, taken = kinds[name] {
-			name += "_" + kind.String()
-		}
-		kinds[name] = kind
-		bw.WriteString("# TYPE " + name + " " + kind.String() + "\n")
-		for i < end {
-			same := i + 1
-			for same < end && all[same].labels == all[i].labels {
-				same++
+		kinds[name] = fam.kind
+		bw.WriteString("# TYPE " + name + " " + fam.kind.String() + "\n")
+		for all := fam.series; len(all) > 0; {
+			n := 1
+			for n < len(all) && all[n].labels == all[0].labels {
+				n++
 			}
-			writeSeries(bw, name, all[i:same])
-			i = same
+			writeSeries(bw, name, fam.kind, all[:n])
+			all = all[n:]
 		}
 	}
 	return bw.Flush()
 }
 
-// series returns what the filter keeps, sorted by kind, metric and labels.
-func (s *Store) series(f Filter) []series {
-	samples := s.collect(f)
-	all := make([]series, len(samples))
-	parts := make(map[*view][]string)
-	ids := make(map[string]string) // shares equal strings among 10,000 clusters
-	intern := func(id string) string {
-		if have, ok := ids[id]; ok {
-			return have
-		}
-		ids[id] = id
-		return id
+// families returns what the filter keeps, sorted by kind, name and labels.
+func families(views []*view, f Filter) []*family {
+	type id struct {
+		name string
+		kind Kind
 	}
-	for i, sm := range samples {
-		scope, ok := parts[sm.from]
-		if !ok {
-			for _, name := range sm.from.path {
-				scope = appendScope(scope, name)
+	byID := make(map[id]*family)
+	known := make(tagCache)
+	for _, v := range views {
+		shape, values := known.shape(v.path)
+		var last *labelSet // most statistics of a scope have the same labels
+		var text string
+		v.each(f, func(sm sample) {
+			tags := shape.tags(sm.name)
+			if tags.labels != last {
+				last, text = tags.labels, tags.labels.text(values)
 			}
-			parts[sm.from] = scope
-		}
-		rest, labels := extractTags(append(scope[:len(scope):len(scope)], strings.Split(sm.key.name, ".")...))
-		all[i] = series{intern(metricName(rest)), intern(labelText(labels)), sm}
+			key := id{tags.metric, sm.kind}
+			fam := byID[key]
+			if fam == nil {
+				fam = &family{name: key.name, kind: key.kind}
+				byID[key] = fam
+			}
+			fam.series = append(fam.series, series{text, sm.stat})
+		})
 	}
-	slices.SortFunc(all, func(a, b series) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.metric, b.metric),
-			cmp.Compare(a.labels, b.labels))
+	all := make([]*family, 0, len(byID))
+	for _, fam := range byID {
+		slices.SortStableFunc(fam.series, func(a, b series) int { return cmp.Compare(a.labels, b.labels) })
+		all = append(all, fam)
+	}
+	slices.SortFunc(all, func(a, b *family) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name))
 	})
 	return all
 }
 
 // writeSeries prints one series. Names that differ only in characters
 // Prometheus forbids end up as the same series; their values are added.
-func writeSeries(bw *bufio.Writer, name string, same []series) {
+func writeSeries(bw *bufio.Writer, name string, kind Kind, same []series) {
 	labels := same[0].labels
-	var buf []byte
-	line := func(suffix, extra string, value []byte) {
+	line := func(suffix, le string, value uint64, negative bool) {
 		bw.WriteString(name)
 		bw.WriteString(suffix)
 		bw.WriteByte('{')
 		bw.WriteString(labels)
-		if labels != "" && extra != "" {
-			bw.WriteByte(',')
+		if le != "" {
+			if labels != "" {
+				bw.WriteByte(',')
+			}
+			bw.WriteString(`le="`)
+			bw.WriteString(le)
+			bw.WriteByte('"')
 		}
-		bw.WriteString(extra)
 		bw.WriteString("} ")
-		bw.Write(value)
+		if negative {
+			bw.WriteByte('-')
+		}
+		bw.Write(strconv.AppendUint(bw.AvailableBuffer(), value, 10))
 		bw.WriteByte('\n')
 	}
-	switch same[0].kind {
+	switch kind {
 	case KindCounter:
 		var n uint64
 		for _, sr := range same {
 			n += sr.stat.(*Counter).Value()
 		}
-		line("", "", strconv.AppendUint(buf, n, 10))
+		line("", "", n, false)
 	case KindGauge:
 		var n int64
 		for _, sr := range same {
 			n += sr.stat.(*Gauge).Value()
 		}
-		line("", "", strconv.AppendInt(buf, n, 10))
+		line("", "", uint64(max(n, -n)), n < 0)
 	default:
 		sum := same[0].stat.(*Histogram).Summary()
 		for _, sr := range same[1:] {
 			sum.merge(sr.stat.(*Histogram).Summary())
 		}
 		for _, le := range buckets {
-			bound := string(appendFloat(nil, le))
-			line("_bucket", `le="`+bound+`"`, strconv.AppendUint(buf[:0], sum.AtMost(le), 10))
+			line("_bucket", string(appendFloat(nil, le)), sum.AtMost(le), false)
 		}
-		count := strconv.AppendUint(nil, sum.Count, 10)
-		line("_bucket", `le="+Inf"`, count)
-		line("_sum", "", strconv.AppendUint(buf[:0], sum.Sum, 10))
-		line("_count", "", count)
+		line("_bucket", "+Inf", sum.Count, false)
+		line("_sum", "", sum.Sum, false)
+		line("_count", "", sum.Count, false)
 	}
 }
-
-// metricName joins what is left of a name, in the characters Prometheus allows.
-func metricName(parts []string) string {
-	prefix := "envoy_"
-	if len(parts) > 1 && parts[0] == "weir" {
-		prefix = ""
-	}
-	return prefix + promName(strings.Join(parts, "_"))
-}
-
-func promName(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			b[i] = '_'
-		}
-	}
-	return string(b)
-}
-
-func labelText(labels []label) string {
-	var sb strings.Builder
-	for i, l := range labels {
-		if i > 0 {
-			sb.WriteByte(',')
-		}
-		sb.WriteString(promName(l.name))
-		sb.WriteString(`="`)
-		labelEscaper.WriteString(&sb, strings.ToValidUTF8(l.value, "\uFFFD"))
-		sb.WriteByte('"')
-	}
-	return sb.String()
-}
-
-var labelEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)

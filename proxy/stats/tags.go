@@ -34,20 +34,33 @@ var tagRules = [...]struct {
 	{"envoy.rds_route_config", "http.*.rds.$.**"},
 }
 
-// named lists the parts after which a name from configuration follows, so
-// that `cluster.a.b` passed as one scope name is read as cluster and `a.b`.
-func named(part string) bool {
-	switch part {
-	case "cluster", "listener", "http", "vhost", "vcluster", "route", "tcp", "udp", "ratelimit", "rds",
-		"connection_limit", "local_rate_limit":
-		return true
+// named reports whether a name from configuration follows these parts, so that
+// `cluster.a.b` passed as one scope name is read as cluster and `a.b`.
+func named(parts []string) bool {
+	for _, r := range tagRules {
+		pattern, open := strings.CutSuffix(r.pattern, ".$.**")
+		if open && matchAll(pattern, parts) {
+			return true
+		}
 	}
 	return false
 }
 
+// matchAll reports whether a pattern of words and `*` matches just these parts.
+func matchAll(pattern string, parts []string) bool {
+	for i, part := range parts {
+		want, more, dotted := strings.Cut(pattern, ".")
+		if want != "*" && want != part || dotted == (i == len(parts)-1) {
+			return false
+		}
+		pattern = more
+	}
+	return len(parts) > 0
+}
+
 // appendScope appends the parts of one scope name to those of its parents.
 func appendScope(parts []string, name string) []string {
-	if len(parts) > 0 && named(parts[len(parts)-1]) {
+	if named(parts) {
 		return append(parts, name) // a configured name: one part, dots and all
 	}
 	head, rest, dotted := strings.Cut(name, ".")
@@ -57,9 +70,6 @@ func appendScope(parts []string, name string) []string {
 	return appendScope(append(parts, head), rest)
 }
 
-// label is a Prometheus label before sanitation.
-type label struct{ name, value string }
-
 // extractTags splits the parts of a full name into what stays and labels.
 func extractTags(parts []string) (rest []string, labels []label) {
 	drop := make([]bool, len(parts))
@@ -68,10 +78,24 @@ func extractTags(parts []string) (rest []string, labels []label) {
 		parts = append(parts[:last:last], base)
 		labels = append(labels, code)
 	}
+	ordinal := func(at int) (n int) { // of the configured name at a place
+		for _, p := range parts[:at+1] {
+			if p == configured {
+				n++
+			}
+		}
+		return n
+	}
 	for _, r := range tagRules {
-		if at := matchTag(r.pattern, parts); at >= 0 && !drop[at] {
-			drop[at] = true
-			labels = append(labels, label{r.label, parts[at]})
+		at := matchTag(r.pattern, parts)
+		if at < 0 || drop[at] {
+			continue
+		}
+		drop[at] = true
+		if parts[at] == configured {
+			labels = append(labels, label{name: r.label, from: ordinal(at)})
+		} else {
+			labels = append(labels, label{name: r.label, value: parts[at]})
 		}
 	}
 	for i, p := range parts {
@@ -119,9 +143,9 @@ func cutCode(s string) (base string, l label, ok bool) {
 	case !digit(tail[0]):
 		return s, l, false
 	case digit(tail[1]) && digit(tail[2]):
-		return s[:i+len("rq")], label{"envoy.response_code", tail}, true
+		return s[:i+len("rq")], label{name: "envoy.response_code", value: tail}, true
 	case tail[1:] == "xx":
-		return s[:i+len("rq_")] + "xx", label{"envoy.response_code_class", tail[:1]}, true
+		return s[:i+len("rq_")] + "xx", label{name: "envoy.response_code_class", value: tail[:1]}, true
 	default:
 		return s, l, false
 	}

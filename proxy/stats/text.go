@@ -14,30 +14,24 @@ var quantiles = [...]float64{0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100}
 // WriteText prints the statistics as Envoy's /stats does: counters and gauges
 // sorted by name, then histograms as quantiles (interval,cumulative).
 func (s *Store) WriteText(w io.Writer, f Filter) error {
-	samples := s.collect(f)
+	views := s.views()
 	bw := bufio.NewWriterSize(w, 64<<10)
 	var buf []byte
-	for _, sm := range samples {
-		buf = append(append(buf[:0], sm.name...), ": "...)
-		switch st := sm.stat.(type) {
-		case *Counter:
-			buf = strconv.AppendUint(buf, st.Value(), 10)
-		case *Gauge:
-			buf = strconv.AppendInt(buf, st.Value(), 10)
-		default:
-			continue
+	walkSorted(views, f, func(sm *sample) {
+		if sm.kind != KindHistogram {
+			buf = append(sm.appendName(buf[:0]), ": "...)
+			bw.Write(append(appendValue(buf, sm.stat), '\n'))
 		}
-		bw.Write(append(buf, '\n'))
-	}
-	for _, sm := range samples {
+	})
+	walkSorted(views, f, func(sm *sample) {
 		h, ok := sm.stat.(*Histogram)
 		if !ok {
-			continue
+			return
 		}
-		buf = append(append(buf[:0], sm.name...), ": "...)
+		buf = append(sm.appendName(buf[:0]), ": "...)
 		if !h.Used() {
 			bw.Write(append(buf, "No recorded values\n"...))
-			continue
+			return
 		}
 		sum := h.Summary()
 		for i, q := range quantiles {
@@ -49,38 +43,35 @@ func (s *Store) WriteText(w io.Writer, f Filter) error {
 			buf = append(buf, ')')
 		}
 		bw.Write(append(buf, '\n'))
-	}
+	})
 	return bw.Flush() // a bufio.Writer keeps its first error
 }
 
 // WriteJSON prints the statistics as Envoy's /stats?format=json does: one
 // object per counter and gauge, then one that holds all histograms.
 func (s *Store) WriteJSON(w io.Writer, f Filter) error {
-	samples := s.collect(f)
+	views := s.views()
 	bw := bufio.NewWriterSize(w, 64<<10)
 	bw.WriteString(`{"stats":[`)
 	var buf []byte
 	sep := ""
-	for _, sm := range samples {
-		buf = append(appendJSON(append(append(buf[:0], sep...), `{"name":`...), sm.name), `,"value":`...)
-		switch st := sm.stat.(type) {
-		case *Counter:
-			buf = strconv.AppendUint(buf, st.Value(), 10)
-		case *Gauge:
-			buf = strconv.AppendInt(buf, st.Value(), 10)
-		default:
-			continue
+	walkSorted(views, f, func(sm *sample) {
+		if sm.kind != KindHistogram {
+			buf = appendJSON(append(append(buf[:0], sep...), `{"name":`...), sm.appendName(nil))
+			buf = appendValue(append(buf, `,"value":`...), sm.stat)
+			bw.Write(append(buf, '}'))
+			sep = ","
 		}
-		bw.Write(append(buf, '}'))
-		sep = ","
-	}
+	})
 	first := true
-	for _, sm := range samples {
+	walkSorted(views, f, func(sm *sample) {
 		h, ok := sm.stat.(*Histogram)
 		if !ok {
-			continue
+			return
 		}
+		buf = append(buf[:0], ',')
 		if first {
+			first = false
 			buf = append(append(buf[:0], sep...), `{"histograms":{"supported_quantiles":[`...)
 			for i, q := range quantiles {
 				if i > 0 {
@@ -89,12 +80,9 @@ func (s *Store) WriteJSON(w io.Writer, f Filter) error {
 				buf = appendFloat(buf, q)
 			}
 			buf = append(buf, `],"computed_quantiles":[`...)
-			first = false
-		} else {
-			buf = append(buf[:0], ',')
 		}
-		bw.Write(appendQuantiles(buf, sm.name, h))
-	}
+		bw.Write(appendQuantiles(buf, sm.appendName(nil), h))
+	})
 	if !first {
 		bw.WriteString(`]}}`)
 	}
@@ -102,8 +90,20 @@ func (s *Store) WriteJSON(w io.Writer, f Filter) error {
 	return bw.Flush()
 }
 
+// appendValue appends the number of a counter or gauge.
+func appendValue(buf []byte, st any) []byte {
+	switch st := st.(type) {
+	case *Counter:
+		return strconv.AppendUint(buf, st.Value(), 10)
+	case *Gauge:
+		return strconv.AppendInt(buf, st.Value(), 10)
+	default:
+		return buf
+	}
+}
+
 // appendQuantiles appends one histogram; what has no value is null, as in Envoy.
-func appendQuantiles(buf []byte, name string, h *Histogram) []byte {
+func appendQuantiles(buf, name []byte, h *Histogram) []byte {
 	buf = append(appendJSON(append(buf, `{"name":`...), name), `,"values":[`...)
 	sum := h.Summary()
 	for i, q := range quantiles {
@@ -132,8 +132,8 @@ func appendFloat(buf []byte, v float64) []byte {
 	return strconv.AppendFloat(buf, v, 'f', -1, 64)
 }
 
-func appendJSON(buf []byte, s string) []byte {
-	q, err := json.Marshal(s)
+func appendJSON(buf, s []byte) []byte {
+	q, err := json.Marshal(string(s))
 	if err != nil { // a string always marshals
 		return append(buf, `""`...)
 	}

@@ -3,12 +3,13 @@ package stats
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // view is what is needed of a node to print it after the lock is given back.
 // The slices are append-only, so that their headers are enough.
 type view struct {
-	prefix string   // dotted
+	prefix string   // what the full names begin with: "" or ends in a dot
 	path   []string // scope names, from the top
 	blocks []block
 	single []entry
@@ -16,17 +17,20 @@ type view struct {
 
 // sample is one statistic that passed a filter.
 type sample struct {
-	name string // full, dotted
 	key
 	from *view
 	stat any
 }
 
-// views lists the tree's nodes that hold statistics. Holding the lock only for
-// this keeps scrapes from delaying configuration.
+// appendName appends the full name.
+func (sm *sample) appendName(buf []byte) []byte {
+	return append(append(buf, sm.from.prefix...), sm.name...)
+}
+
+// views lists the tree's nodes that hold statistics, sorted by prefix. The
+// lock is held for this only, so that a scrape does not delay configuration.
 func (s *Store) views() []*view {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	var out []*view
 	var walk func(n *node, prefix string, path []string)
 	walk = func(n *node, prefix string, path []string) {
@@ -34,39 +38,74 @@ func (s *Store) views() []*view {
 			out = append(out, &view{prefix, path, n.blocks, n.single})
 		}
 		for name, c := range n.children {
-			full := name
-			if prefix != "" {
-				full = prefix + "." + name
+			full := prefix
+			if name != "" {
+				full += name + "."
 			}
 			walk(c, full, append(path[:len(path):len(path)], name))
 		}
 	}
 	walk(&s.root, "", nil)
+	s.mu.Unlock()
+
+	slices.SortFunc(out, func(a, b *view) int { return cmp.Compare(a.prefix, b.prefix) })
 	return out
 }
 
-// collect returns the statistics the filter keeps, sorted by name, then kind.
-func (s *Store) collect(f Filter) []sample {
-	var out []sample
-	take := func(v *view, k key, st any) {
-		if full, ok := f.keeps(k.kind, used(st), v.prefix, k.name); ok {
-			out = append(out, sample{full, k, v, st})
+// each calls visit for the statistics of one view that the filter keeps, in no
+// order.
+func (v *view) each(f Filter, visit func(sample)) {
+	var buf []byte
+	take := func(sm sample) {
+		if !f.keepsKind(sm.kind) || f.UsedOnly && !used(sm.stat) {
+			return
 		}
-	}
-	for _, v := range s.views() {
-		for i := range v.blocks {
-			for _, fd := range v.blocks[i].layout.fields {
-				take(v, fd.key, v.blocks[i].at(fd))
+		if f.Match != nil {
+			buf = sm.appendName(buf[:0])
+			if f.Match.Match(buf) == f.Invert {
+				return
 			}
 		}
-		for i := range v.single {
-			take(v, v.single[i].key, v.single[i].stat)
+		visit(sm)
+	}
+	for i := range v.blocks {
+		for j := range v.blocks[i].layout.fields {
+			fd := &v.blocks[i].layout.fields[j]
+			take(sample{fd.key, v, v.blocks[i].at(fd)})
 		}
 	}
-	slices.SortFunc(out, func(a, b sample) int {
+	for i := range v.single {
+		take(sample{v.single[i].key, v, v.single[i].stat})
+	}
+}
+
+// walkSorted calls visit for what the filter keeps, sorted by full name, then
+// kind. It sorts a cluster at a time: names of two views can only mix where
+// the prefix of one begins with the prefix of the other.
+func walkSorted(views []*view, f Filter, visit func(*sample)) {
+	var batch []sample
+	for len(views) > 0 {
+		n := 1
+		for n < len(views) && strings.HasPrefix(views[n].prefix, views[0].prefix) {
+			n++
+		}
+		batch = batch[:0]
+		for _, v := range views[:n] {
+			v.each(f, func(sm sample) { batch = append(batch, sm) })
+		}
+		slices.SortFunc(batch, compareNames)
+		for i := range batch {
+			visit(&batch[i])
+		}
+		views = views[n:]
+	}
+}
+
+func compareNames(a, b sample) int {
+	if a.from == b.from {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.kind, b.kind))
-	})
-	return out
+	}
+	return cmp.Or(cmp.Compare(a.from.prefix+a.name, b.from.prefix+b.name), cmp.Compare(a.kind, b.kind))
 }
 
 func used(st any) bool {
@@ -85,26 +124,34 @@ func used(st any) bool {
 // ResetCounters sets every counter to zero (Envoy: POST /reset_counters).
 // Gauges and histograms keep their values.
 func (s *Store) ResetCounters() {
-	for _, sm := range s.collect(Filter{Kinds: []Kind{KindCounter}}) {
-		if c, ok := sm.stat.(*Counter); ok {
-			c.reset()
-		}
+	for _, v := range s.views() {
+		v.each(Filter{}, func(sm sample) {
+			if c, ok := sm.stat.(*Counter); ok {
+				c.reset()
+			}
+		})
 	}
 }
 
 // Value returns the counter or gauge of that full name, for tests and for
-// admin pages that show a single number.
-func (s *Store) Value(name string) (int64, bool) {
-	for _, sm := range s.collect(Filter{}) {
-		if sm.name != name {
+// admin pages that show a single number. It looks through the whole store.
+func (s *Store) Value(name string) (value int64, ok bool) {
+	for _, v := range s.views() {
+		rest, fits := strings.CutPrefix(name, v.prefix)
+		if !fits {
 			continue
 		}
-		switch st := sm.stat.(type) {
-		case *Counter:
-			return int64(st.Value()), true
-		case *Gauge:
-			return st.Value(), true
-		}
+		v.each(Filter{}, func(sm sample) {
+			if sm.name != rest {
+				return
+			}
+			switch st := sm.stat.(type) {
+			case *Counter:
+				value, ok = int64(st.Value()), true
+			case *Gauge:
+				value, ok = st.Value(), true
+			}
+		})
 	}
-	return 0, false
+	return value, ok
 }

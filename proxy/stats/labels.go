@@ -1,0 +1,124 @@
+package stats
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// configured stands for a name from configuration in the parts of a shape. It
+// equals no word of a pattern: a cluster may well be called `http`.
+const configured = "\x00"
+
+// A tagCache remembers what became of names, while one page is printed: all
+// clusters have one shape, and the statistics of a shape are few.
+type tagCache map[string]*shape
+
+// shape is a scope with its configured names taken out.
+type shape struct {
+	parts []string
+	known map[string]*tags     // by name within the scope
+	sets  map[string]*labelSet // so that equal sets are one pointer
+}
+
+// tags is what becomes of a name in a shape.
+type tags struct {
+	metric string
+	labels *labelSet
+}
+
+type labelSet []label
+
+// label is a Prometheus label; its value is a name of the scope or fixed.
+type label struct {
+	name  string
+	value string
+	from  int // which configured name, counted from 1; 0: value
+}
+
+// shape returns the shape of a scope and the configured names in it.
+func (c tagCache) shape(path []string) (sh *shape, values []string) {
+	var parts []string
+	for _, name := range path {
+		parts = appendScope(parts, name)
+	}
+	for i := range parts {
+		if named(parts[:i]) {
+			values = append(values, parts[i])
+			parts[i] = configured
+		}
+	}
+	id := strings.Join(parts, ".")
+	if c[id] == nil {
+		c[id] = &shape{parts: parts, known: make(map[string]*tags), sets: make(map[string]*labelSet)}
+	}
+	return c[id], values
+}
+
+func (s *shape) tags(name string) *tags {
+	t := s.known[name]
+	if t == nil {
+		rest, labels := extractTags(append(slices.Clip(s.parts), strings.Split(name, ".")...))
+		id := fmt.Sprint(labels)
+		if s.sets[id] == nil {
+			set := labelSet(labels)
+			s.sets[id] = &set
+		}
+		t = &tags{metricName(rest), s.sets[id]}
+		s.known[name] = t
+	}
+	return t
+}
+
+// text renders the labels with the configured names of one scope.
+func (l labelSet) text(values []string) string {
+	var b []byte
+	for i, lb := range l {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		value := lb.value
+		if lb.from > 0 {
+			value = values[lb.from-1]
+		}
+		b = append(append(b, promName(lb.name)...), `="`...)
+		b = appendLabelValue(b, value)
+		b = append(b, '"')
+	}
+	return string(b)
+}
+
+// appendLabelValue escapes as the text format 0.0.4 asks.
+func appendLabelValue(b []byte, s string) []byte {
+	for _, r := range s { // a byte that is not UTF-8 comes as U+FFFD
+		switch r {
+		case '\\', '"':
+			b = append(b, '\\', byte(r))
+		case '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return b
+}
+
+// metricName joins what is left of a name, in the characters Prometheus allows.
+func metricName(parts []string) string {
+	prefix := "envoy_"
+	if len(parts) > 1 && parts[0] == "weir" {
+		prefix = ""
+	}
+	return prefix + promName(strings.Join(parts, "_"))
+}
+
+func promName(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
