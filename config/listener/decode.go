@@ -7,6 +7,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -95,7 +96,7 @@ func decodeChain(l *fielderr.List, at string, index int, p *listenerv3.FilterCha
 		Name:            p.GetName(),
 		Index:           index,
 		Filters:         decodeFilters(l, at+".filters", p.GetFilters(), ctx),
-		TransportSocket: decodeTransportSocket(l, at+".transport_socket", p.GetTransportSocket(), ctx),
+		TransportSocket: core.DecodeTransportSocket(l, at+".transport_socket", p.GetTransportSocket(), ctx),
 		ConnectTimeout:  l.Duration(at+".transport_socket_connect_timeout", p.GetTransportSocketConnectTimeout(), 0),
 	}
 	if m := p.GetFilterChainMatch(); m != nil {
@@ -170,22 +171,6 @@ func decodeListenerFilters(l *fielderr.List, p *listenerv3.Listener, ctx *extens
 		out = append(out, ListenerFilter{Parsed: d})
 	}
 	return out
-}
-
-// rawBufferURL is the transport socket that is none.
-const rawBufferURL = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
-
-func decodeTransportSocket(l *fielderr.List, at string, p *corev3.TransportSocket, ctx *extension.Context) *extension.Parsed {
-	if p == nil || p.GetTypedConfig().GetTypeUrl() == rawBufferURL ||
-		p.GetTypedConfig() == nil && p.GetName() == "envoy.transport_sockets.raw_buffer" {
-		return nil
-	}
-	d, err := ctx.Parse(extension.TransportSocket, p.GetName(), p.GetTypedConfig())
-	if err != nil {
-		l.Add(at, err)
-		return nil
-	}
-	return &d
 }
 
 func decodeAccessLog(l *fielderr.List, at string, logs []*accesslogv3.AccessLog, ctx *extension.Context) []extension.Parsed {

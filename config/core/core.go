@@ -1,0 +1,89 @@
+// Package core reads the messages of envoy.config.core.v3 that several resources have in common: socket addresses and transport
+// sockets.
+package core
+
+import (
+	"net/netip"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/fielderr"
+)
+
+// An Address is an IP address with a port, a name with a port, or the path of a unix socket.
+type Address struct {
+	Addr netip.AddrPort // invalid when Name or Pipe is set
+	Name string         // what was written instead of an IP address
+	Port uint16         // of Name
+	Pipe string
+}
+
+// DecodeAddress reads an Address. It records what is wrong and says whether nothing was. A name instead of an IP address is left
+// to the caller to judge.
+func DecodeAddress(l *fielderr.List, path string, a *corev3.Address) (Address, bool) {
+	before := l.Len()
+	var d Address
+	switch a := a.GetAddress().(type) {
+	case *corev3.Address_SocketAddress:
+		d = decodeSocket(l, path+".socket_address", a.SocketAddress)
+	case *corev3.Address_Pipe:
+		if d.Pipe = a.Pipe.GetPath(); d.Pipe == "" {
+			l.Addf(path+".pipe.path", "empty")
+		}
+	case *corev3.Address_EnvoyInternalAddress:
+		l.Addf(path+".envoy_internal_address", "internal listeners are not supported")
+	default:
+		l.Addf(path, "unset: socket_address or pipe is needed")
+	}
+	return d, l.Len() == before
+}
+
+func decodeSocket(l *fielderr.List, path string, a *corev3.SocketAddress) Address {
+	if a.GetProtocol() != corev3.SocketAddress_TCP {
+		l.Addf(path+".protocol", "%s is not supported, TCP is", a.GetProtocol())
+	}
+	if a.GetResolverName() != "" {
+		l.Addf(path+".resolver_name", "not supported")
+	}
+	if a.GetNetworkNamespaceFilepath() != "" {
+		l.Addf(path+".network_namespace_filepath", "not supported")
+	}
+	port := uint32(0)
+	switch p := a.GetPortSpecifier().(type) {
+	case *corev3.SocketAddress_PortValue:
+		if port = p.PortValue; port > 65535 {
+			l.Addf(path+".port_value", "%d is not a port", port)
+		}
+	case *corev3.SocketAddress_NamedPort:
+		l.Addf(path+".named_port", "not supported, port_value is")
+	default:
+		l.Addf(path+".port_value", "unset")
+	}
+	ip, err := netip.ParseAddr(a.GetAddress())
+	switch {
+	case a.GetAddress() == "":
+		l.Addf(path+".address", "empty")
+	case err != nil:
+		return Address{Name: a.GetAddress(), Port: uint16(port)}
+	case a.GetIpv4Compat() && !ip.Is6():
+		l.Addf(path+".ipv4_compat", "%s is not an IPv6 address", ip)
+	}
+	return Address{Addr: netip.AddrPortFrom(ip, uint16(port))}
+}
+
+// rawBufferURL is the transport socket that is none.
+const rawBufferURL = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+
+// DecodeTransportSocket parses a transport socket; nil is raw_buffer, the default.
+func DecodeTransportSocket(l *fielderr.List, path string, p *corev3.TransportSocket, ctx *extension.Context) *extension.Parsed {
+	if p == nil || p.GetTypedConfig().GetTypeUrl() == rawBufferURL ||
+		p.GetTypedConfig() == nil && p.GetName() == "envoy.transport_sockets.raw_buffer" {
+		return nil
+	}
+	d, err := ctx.Parse(extension.TransportSocket, p.GetName(), p.GetTypedConfig())
+	if err != nil {
+		l.Add(path, err)
+		return nil
+	}
+	return &d
+}
