@@ -207,7 +207,7 @@ func loadDport(reg uint32) expr.Any {
 // tproxyTo gives the packet to the transparent listener on port, of the packet's
 // own family; with no listener the rule ends here without a verdict.
 func tproxyTo(port uint16) fragment {
-	return fragment{fmt.Sprintf("tproxy to :%d", port), append(matchL4TCP(false).exprs,
+	return fragment{fmt.Sprintf("meta l4proto tcp tproxy to :%d", port), append(matchL4TCP(false).exprs,
 		&expr.Immediate{Register: regA, Data: binary.BigEndian.AppendUint16(nil, port)},
 		&expr.TProxy{Family: unix.NFPROTO_UNSPEC, TableFamily: unix.NFPROTO_INET, RegPort: regA},
 	)}

@@ -101,7 +101,7 @@ func (c *nfConn) table(name string) (observedTable, bool, error) {
 	return tables[i], true, nil
 }
 
-// hooks lists the base chains of a table by name: hook number and priority.
+// chains lists the chains of a table by name, with hook number and priority.
 func (c *nfConn) chains(table string) (map[string][2]uint32, error) {
 	out := map[string][2]uint32{}
 	err := c.list(unix.NFT_MSG_GETCHAIN, func(ad *netlink.AttributeDecoder) error {
@@ -194,6 +194,9 @@ func (c *nfConn) elements(table, name string) ([]elem, error) {
 		return nil, fmt.Errorf("list set %s of %s: %w", name, table, err)
 	}
 	sortElems(out)
+	if len(out) > 0 && out[0].end {
+		out = out[1:] // nft(8) marks the gap below the first interval: no meaning
+	}
 	return out, nil
 }
 
@@ -247,7 +250,7 @@ func commentOf(b []byte) string {
 	return ""
 }
 
-// exprNames splits an encoded list of expressions into names and data.
+// splitExprs splits an encoded list of expressions into names and data.
 func splitExprs(b []byte) (names []string, data [][]byte, err error) {
 	ad, err := decoder(b)
 	if err != nil {

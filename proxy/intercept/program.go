@@ -58,7 +58,7 @@ const (
 	chainDivert     = "divert"  // later packets: is there a socket of ours?
 	chainCapture    = "capture" // first packets: does the plan want them?
 	chainTake       = "take"    // wanted: to the listener
-	chainMark       = "mark"    // wanted, from a local program: over lo to take
+	chainMark       = "reroute" // wanted, from a local program: over lo to take
 )
 
 // The comments of the rules whose packets Status adds up.

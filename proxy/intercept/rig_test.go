@@ -221,3 +221,30 @@ func (r *rig) state() string {
 	})
 	return b.String()
 }
+
+// sockopt makes a Control function that sets one option.
+func sockopt(level, opt, value int) func(string, string, syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, opt, value) }); e != nil {
+			return e
+		}
+		return err
+	}
+}
+
+func reuseAddr(n, a string, c syscall.RawConn) error {
+	return sockopt(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)(n, a, c)
+}
+
+func ownMark(n, a string, c syscall.RawConn) error {
+	return sockopt(unix.SOL_SOCKET, unix.SO_MARK, DefaultOwnMark)(n, a, c)
+}
+
+// spoof lets a dialer use an address that is not this machine's.
+func spoof(n, a string, c syscall.RawConn) error {
+	if n == "tcp6" {
+		return sockopt(unix.SOL_IPV6, unix.IPV6_TRANSPARENT, 1)(n, a, c)
+	}
+	return sockopt(unix.SOL_IP, unix.IP_TRANSPARENT, 1)(n, a, c)
+}

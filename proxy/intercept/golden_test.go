@@ -1,0 +1,116 @@
+package intercept
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weirproxy/weir/test/netns"
+)
+
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
+
+// goldenPlans are the plans of testdata/<name>.golden.
+func goldenPlans() map[string]Plan {
+	return map[string]Plan{
+		"default": {ListenPort: 15001},
+		"ports": {
+			Name: "web", ListenPort: 15001, Ports: []PortRange{Port(443), Port(80), {8000, 8999}, {8500, 9000}},
+			Interfaces: []string{"eth1", "br-lan.7", "eth1"}, SSH: true,
+		},
+		"exclusions": {
+			ListenPort: 15001, OnDown: Drop, ExcludePorts: []PortRange{Port(25), {6000, 65535}},
+			ExcludeCIDRs: []netip.Prefix{
+				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.1.0.0/16"),
+				netip.MustParsePrefix("192.0.2.0/25"), netip.MustParsePrefix("192.0.2.128/26"), netip.MustParsePrefix("2001:db8::/32"),
+			},
+			IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+			ExcludeAddrPorts: []netip.AddrPort{
+				netip.MustParseAddrPort("10.0.0.1:18000"), netip.MustParseAddrPort("[2001:db8::1]:18000"),
+				netip.MustParseAddrPort("0.0.0.0:9901"), netip.MustParseAddrPort("[::ffff:10.0.0.1]:18000"),
+			},
+		},
+		"ipv4": {ListenPort: 15001, Families: IPv4, IncludeLocal: true, ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:9901")}},
+		"ipv6": {ListenPort: 15001, Families: IPv6, Mark: 1, MarkMask: 0xff, OwnMark: 2, LocalMark: 3, Table: 100, Priority: 99},
+		"local": {
+			ListenPort: 15001, Local: true, Interfaces: []string{"eth1"}, ReplySpoofed: true,
+			Sysctls: []Sysctl{{"net.ipv4.conf.eth1.rp_filter", "2"}},
+		},
+	}
+}
+
+func TestRender(t *testing.T) {
+	for name, p := range goldenPlans() {
+		t.Run(name, func(t *testing.T) {
+			if err := p.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			got := p.Render()
+			file := filepath.Join("testdata", name+".golden")
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), got); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestTheKernelTakesEveryPlan applies the golden plans, verifies them, and, where
+// nft(8) is installed, loads what Render prints and verifies that too: text and
+// expressions are the same rules.
+func TestTheKernelTakesEveryPlan(t *testing.T) {
+	for name, p := range goldenPlans() {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			p.Sysctls, p.OnDown = nil, Drop // eth1 is not there; Local needs Drop when installed
+			for _, mode := range []Mode{Resident, Installed} {
+				h := r.apply(p, mode)
+				if got := r.verify(p); got != nil {
+					t.Errorf("%s: verify: %v", mode, got)
+				}
+				if err := h.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			nft, err := exec.LookPath("nft")
+			if err != nil {
+				t.Skip("nft is not installed")
+			}
+			r.loadText(nft, r.Gateway, p)
+			ignore := map[string]bool{"route-missing": true, "ip-rule-missing": true}
+			r.on(func() error {
+				for _, f := range Verify(p) {
+					if f.Level == Problem && !ignore[f.Code] {
+						t.Error("verify of the text:", f)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// loadText loads the nft part of Render into ns with nft(8).
+func (r *rig) loadText(nft string, ns *netns.NS, p Plan) {
+	r.t.Helper()
+	text, _, _ := strings.Cut(p.Render(), "\n}\n")
+	c := ns.Command(r.t.Context(), nft, "-f", "-")
+	c.Stdin = strings.NewReader(text + "\n}\n")
+	if out, err := c.CombinedOutput(); err != nil {
+		r.t.Fatalf("nft: %v\n%s", err, out)
+	}
+}
