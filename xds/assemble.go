@@ -1,0 +1,352 @@
+package xds
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
+)
+
+// assemble computes the next snapshot from what was accepted and what serves now; nil when nothing changes.
+//
+// A new version replaces the serving one when what it needs is there:
+//
+//   - a cluster, when its endpoints are;
+//   - a route, when no cluster that it mentions is still warming for the first time;
+//   - a listener, when its routes are, likewise for the clusters it mentions itself, and after the first answer of CDS.
+//
+// Removal comes last: a cluster stays while a listener or route that serves mentions it, a listener stays while a new listener is
+// warming (it may be taking over the address). Routes and endpoints stay as long as something that serves refers to them.
+// The warming deadline ends every wait.
+func (s *Session) assemble() *config.Snapshot {
+	absent := s.warmClusters()
+	s.warmRoutes(absent)
+	s.warmListeners(absent)
+	s.keepRoutes()
+	s.keepClusters()
+	s.keepEndpoints()
+	next := s.commit()
+	s.sweep()
+	s.arm()
+	return next
+}
+
+// warmClusters decides which clusters go in and gives the names of those that never did and still wait.
+func (s *Session) warmClusters() *nameSet {
+	absent := newNameSet()
+	for _, o := range s.types[cds].slots {
+		o.next = o.live
+		if o.want == nil || o.want == o.live {
+			continue
+		}
+		if o.waits = ""; !o.expired {
+			o.waits = s.missing(o)
+		}
+		if o.waits == "" {
+			o.next = o.want
+		} else if o.live == nil {
+			absent.add(o.name)
+		}
+	}
+	return absent
+}
+
+// warmRoutes decides which routes may serve. Whether one does depends on the listeners.
+func (s *Session) warmRoutes(absent *nameSet) {
+	for _, o := range s.types[rds].slots {
+		o.next = o.live
+		if o.want == nil || o.want == o.live {
+			continue
+		}
+		if o.waits = ""; !o.expired {
+			o.waits = s.warmingCluster(o.want, absent)
+		}
+		if o.waits == "" {
+			o.next = o.want
+		}
+	}
+}
+
+// warmListeners decides which listeners go in, then which leave.
+func (s *Session) warmListeners(absent *nameSet) {
+	t := &s.types[lds]
+	arriving := ""
+	for _, o := range t.slots {
+		o.next = o.live
+		if o.want == nil || o.want == o.live {
+			continue
+		}
+		if o.waits = ""; !o.expired {
+			o.waits = s.missing(o)
+		}
+		if o.waits == "" && !o.expired {
+			o.waits = s.warmingCluster(o.want, absent)
+		}
+		if c := &s.types[cds]; o.waits == "" && !o.expired && !c.answered {
+			o.waits = s.typeWord(c)
+		}
+		if o.waits != "" {
+			if o.live == nil && (arriving == "" || o.name < arriving) {
+				arriving = o.name
+			}
+			continue
+		}
+		o.next = o.want
+		for _, ref := range o.want.Refs { // late: its routes go in too, even those that wait for a cluster
+			if r := s.lookup(ref); r != nil && r.next == nil {
+				r.next = r.want
+			}
+		}
+	}
+	for _, o := range t.slots {
+		if o.want != nil || o.live == nil {
+			continue
+		}
+		if o.waits = ""; arriving != "" && !o.expired {
+			o.waits = "removal until " + quote("listener", arriving) + " is warm"
+		} else {
+			o.next = nil
+		}
+	}
+}
+
+// missing names the first reference of a slot's new version that is not there. One that the serving version lacks as well is not
+// waited for again.
+func (s *Session) missing(o *slot) string {
+	for _, ref := range o.want.Refs {
+		r := s.lookup(ref)
+		if r == nil {
+			if o.live == nil || !slices.Contains(o.live.Refs, ref) {
+				return refWord(ref)
+			}
+			continue
+		}
+		here := r.want
+		if ref.TypeURL == RouteType {
+			here = r.next
+		}
+		if here != nil || (o.live != nil && slices.Contains(o.live.Refs, ref)) {
+			continue
+		}
+		if r.waits != "" {
+			return refWord(ref) + ", which waits for " + r.waits
+		}
+		return refWord(ref)
+	}
+	return ""
+}
+
+// warmingCluster names a cluster that r mentions and that is not there yet.
+func (s *Session) warmingCluster(r *config.Resource, absent *nameSet) string {
+	n := absent.first(r)
+	if n == "" {
+		return ""
+	}
+	return quote("cluster", n) + ", which waits for " + s.types[cds].slots[n].waits
+}
+
+func (s *Session) lookup(ref extension.Ref) *slot {
+	if k, ok := kindOf(ref.TypeURL); ok {
+		return s.types[k].slots[ref.Name]
+	}
+	return nil
+}
+
+// referred marks the names of type t that the next resources of its owner refer to.
+func (s *Session) referred(t *typeState) map[string]struct{} {
+	set := maps.Clone(t.pins)
+	for _, o := range s.types[t.owner].slots {
+		if o.next == nil {
+			continue
+		}
+		for _, ref := range o.next.Refs {
+			if ref.TypeURL == t.url {
+				set[ref.Name] = struct{}{}
+			}
+		}
+	}
+	return set
+}
+
+// keepRoutes leaves the routes that a serving listener refers to.
+func (s *Session) keepRoutes() {
+	t := &s.types[rds]
+	used := s.referred(t)
+	for _, o := range t.slots {
+		if _, ok := used[o.name]; !ok && (o.want == nil || !o.want.Static) {
+			o.next = nil
+		}
+	}
+}
+
+// keepEndpoints gives every serving cluster its endpoints, at once.
+func (s *Session) keepEndpoints() {
+	t := &s.types[eds]
+	used := s.referred(t)
+	for _, o := range t.slots {
+		o.next = nil
+		if _, ok := used[o.name]; ok {
+			o.next = o.want
+		}
+	}
+}
+
+// keepClusters holds the removal of clusters that are still used.
+func (s *Session) keepClusters() {
+	removed := newNameSet()
+	for _, o := range s.types[cds].slots {
+		if o.want == nil && o.live != nil {
+			o.next, o.waits = nil, ""
+			if !o.expired {
+				removed.add(o.name)
+			}
+		}
+	}
+	if len(removed.names) == 0 {
+		return
+	}
+	for _, k := range [...]kind{lds, rds} {
+		for _, user := range s.types[k].slots {
+			removed.each(user.next, func(name string) bool {
+				o := s.types[cds].slots[name]
+				if w := "removal while " + quote(rows[k].noun, user.name) + " uses it"; o.waits == "" || w < o.waits {
+					o.next, o.waits = o.live, w
+				}
+				return true
+			})
+		}
+	}
+}
+
+// commit makes the next state the live one and gives its snapshot, or nil when it is the same. A type in which nothing changed
+// shares its map with the snapshot before.
+func (s *Session) commit() *config.Snapshot {
+	next, changed := *s.snapshot, false
+	for k, m := range [kinds]*map[string]*config.Resource{
+		cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes,
+	} {
+		t := &s.types[k]
+		same := true
+		for _, o := range t.slots {
+			same = same && o.next == o.live
+		}
+		if same {
+			continue
+		}
+		changed = true
+		*m = make(map[string]*config.Resource, len(t.slots))
+		for name, o := range t.slots {
+			if o.live = o.next; o.live != nil {
+				(*m)[name] = o.live
+			}
+			if o.live == o.want {
+				o.expired, o.waits = false, ""
+			}
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return &next
+}
+
+// sweep makes slots for what is now referred to and drops those that nothing needs.
+func (s *Session) sweep() {
+	for k := range s.types {
+		t := &s.types[k]
+		if t.full {
+			maps.DeleteFunc(t.slots, func(_ string, o *slot) bool { return o.want == nil && o.live == nil && o.bad == nil })
+			continue
+		}
+		names := s.interest(t)
+		for _, n := range names {
+			if t.slots[n] == nil {
+				t.slots[n] = &slot{name: n, since: s.now}
+			}
+		}
+		maps.DeleteFunc(t.slots, func(n string, o *slot) bool {
+			_, asked := slices.BinarySearch(names, n)
+			return !asked && o.live == nil && (o.want == nil || !o.want.Static)
+		})
+	}
+}
+
+// deadline says when a waiting slot stops to wait; zero is never. What is fetched is waited for no longer than its
+// initial_fetch_timeout.
+func (s *Session) deadline(t *typeState, o *slot) time.Time {
+	if o.waits == "" || o.expired {
+		return time.Time{}
+	}
+	d := s.o.WarmingDeadline
+	if o.want != nil {
+		for k := range s.types {
+			if f := &s.types[k]; !f.full && f.owner == t.k && f.fetch > 0 && f.source >= 0 && (d == 0 || f.fetch < d) {
+				d = f.fetch
+			}
+		}
+	}
+	if d == 0 {
+		return time.Time{}
+	}
+	return o.since.Add(d)
+}
+
+// arm keeps the warming timer at the earliest deadline.
+func (s *Session) arm() {
+	var first time.Time
+	for k := range s.types {
+		for _, o := range s.types[k].slots {
+			if d := s.deadline(&s.types[k], o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
+				first = d
+			}
+		}
+	}
+	switch {
+	case first.Equal(s.warmAt):
+	case first.IsZero():
+		s.do(StopTimer{warmingTimer})
+	default:
+		s.do(StartTimer{warmingTimer, max(first.Sub(s.now), 0)})
+	}
+	s.warmAt = first
+}
+
+// expire ends the waits whose deadline has come, and says what each waited for.
+func (s *Session) expire() {
+	s.warmAt = time.Time{}
+	for k := range s.types {
+		t := &s.types[k]
+		var late []*slot
+		for _, o := range t.slots {
+			if d := s.deadline(t, o); !d.IsZero() && !d.After(s.now) {
+				late = append(late, o)
+			}
+		}
+		slices.SortFunc(late, func(a, b *slot) int { return cmp.Compare(a.name, b.name) })
+		for _, o := range late {
+			o.expired = true
+			after := s.now.Sub(o.since).Round(time.Millisecond)
+			if o.want == nil {
+				s.log(Warn, "%s is removed after %v: was held: %s", quote(t.noun, o.name), after, o.waits)
+				continue
+			}
+			s.countFetch(o)
+			s.log(Warn, "%s goes in after %v without %s", quote(t.noun, o.name), after, o.waits)
+		}
+	}
+	s.settle()
+}
+
+// countFetch counts the names that a late resource refers to and that never came.
+func (s *Session) countFetch(o *slot) {
+	for _, ref := range o.want.Refs {
+		if k, ok := kindOf(ref.TypeURL); ok {
+			if r := s.types[k].slots[ref.Name]; r == nil || r.want == nil {
+				s.types[k].counters.FetchTimeout++
+			}
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package xds
+
+import (
+	"errors"
+	"fmt"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/weirproxy/weir/config"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// Decode turns one resource into the model, or says with a field path why it cannot. It is pure and may be called from any
+// goroutine; config.Decoder has it.
+type Decode func(typeURL string, a *anypb.Any) (*config.Resource, error)
+
+// all decodes a list. A panic is an error like any other: a hostile push never ends the proxy (grpc-go does the same).
+func (d Decode) all(typeURL string, items []*anypb.Any) []Result {
+	out := make([]Result, len(items))
+	for i, a := range items {
+		out[i].Resource, out[i].Err = d.one(typeURL, a)
+	}
+	return out
+}
+
+func (d Decode) one(typeURL string, a *anypb.Any) (r *config.Resource, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r, err = nil, fmt.Errorf("decoder panicked: %v", p)
+		}
+	}()
+	if r, err = d(typeURL, a); err == nil && r == nil {
+		err = errors.New("decoder gave no resource")
+	}
+	return r, err
+}
+
+// wrapperType may be put around a resource of a SotW response, to give it a time to live.
+const wrapperType = "type.googleapis.com/envoy.service.discovery.v3.Resource"
+
+// unwrap takes off a discovery.v3.Resource. Its name and version repeat what the resource and the response say.
+func unwrap(a *anypb.Any) (inner *anypb.Any, ttl bool, err error) {
+	if a.GetTypeUrl() != wrapperType {
+		return a, false, nil
+	}
+	var w discoveryv3.Resource
+	if err := proto.Unmarshal(a.GetValue(), &w); err != nil {
+		return nil, false, fmt.Errorf("discovery.v3.Resource: %w", err)
+	}
+	if w.GetResource() == nil {
+		return nil, false, errors.New("discovery.v3.Resource: resource unset")
+	}
+	return w.GetResource(), w.GetTtl() != nil, nil
+}
+
+// nameOf reads a resource's name from its bytes without decoding it. The name is field 1 in all four types: Cluster.name,
+// Listener.name, RouteConfiguration.name, ClusterLoadAssignment.cluster_name.
+func nameOf(b []byte) (string, error) {
+	name := ""
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return "", fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
+		}
+		b = b[n:]
+		if num == 1 && typ == protowire.BytesType {
+			v, n := protowire.ConsumeBytes(b)
+			if n < 0 {
+				return "", fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
+			}
+			name, b = string(v), b[n:]
+			continue
+		}
+		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
+			return "", fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
+		}
+		b = b[n:]
+	}
+	if name == "" {
+		return "", errors.New("resource name unset")
+	}
+	return name, nil
+}

@@ -1,0 +1,327 @@
+package xds
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/weirproxy/weir/config"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// response is a received response on its way through decoding.
+type response struct {
+	source  int
+	epoch   uint64 // of the stream that brought it
+	version string
+	nonce   string
+	items   []item
+}
+
+// item is one resource of a response.
+type item struct {
+	any  *anypb.Any
+	name string // "" when it cannot be read
+	res  *config.Resource
+	err  error
+	skip bool // not asked for
+	todo bool // to be decoded
+}
+
+// received takes in a response. Responses of a type are worked on one after the other.
+func (s *Session) received(w Received) {
+	c := s.source(w.Source)
+	if c == nil || w.Response == nil || (!c.File && !c.connected) {
+		return
+	}
+	k, ok := kindOf(w.Response.GetTypeUrl())
+	if !ok || s.types[k].source != w.Source {
+		s.log(Warn, "%s: response of type %q ignored: not subscribed", c.Name, w.Response.GetTypeUrl())
+		return
+	}
+	c.failures = 0
+	if c.File {
+		c.connected, c.err = true, ""
+	}
+	t := &s.types[k]
+	t.nonce = w.Response.GetNonce()
+	t.counters.Attempt++
+	r := &response{source: w.Source, epoch: c.epoch, version: w.Response.GetVersionInfo(), nonce: t.nonce}
+	for _, a := range w.Response.GetResources() {
+		r.items = append(r.items, item{any: a})
+	}
+	for _, e := range w.Response.GetResourceErrors() {
+		s.log(Warn, "%s: server has no %s %q: %s", s.typeWord(t), t.noun, e.GetResourceName().GetName(), e.GetErrorDetail().GetMessage())
+	}
+	t.queue = append(t.queue, r)
+	if len(t.queue) == 1 {
+		s.begin(t, r)
+	}
+}
+
+// begin finds out what of a response is new and has that decoded. What is not new costs a comparison of bytes.
+func (s *Session) begin(t *typeState, r *response) {
+	wanted := map[string]struct{}{}
+	for _, n := range s.interest(t) {
+		wanted[n] = struct{}{}
+	}
+	seen := make(map[string]int, len(r.items))
+	var todo []*anypb.Any
+	for i := range r.items {
+		it := &r.items[i]
+		var ttl bool
+		if it.any, ttl, it.err = unwrap(it.any); it.err != nil {
+			continue
+		}
+		if ttl {
+			s.log(Debug, "%s: a resource's ttl is not enforced", s.typeWord(t))
+		}
+		if u := it.any.GetTypeUrl(); u != t.url {
+			it.err = fmt.Errorf("type is %q, want %q", u, t.url)
+			continue
+		}
+		if it.name, it.err = nameOf(it.any.GetValue()); it.err != nil {
+			continue
+		}
+		if _, ok := wanted[it.name]; !ok && !t.full {
+			it.skip = true
+			s.log(Debug, "%s: %s %q was not asked for", s.typeWord(t), t.noun, it.name)
+			continue
+		}
+		if j, dup := seen[it.name]; dup {
+			it.err = fmt.Errorf("listed twice in one response")
+			r.items[j].err, r.items[j].todo = it.err, false
+			continue
+		}
+		seen[it.name] = i
+		s.known(t, it)
+	}
+	for i := range r.items {
+		if r.items[i].todo {
+			todo = append(todo, r.items[i].any)
+		}
+	}
+	if len(todo) == 0 {
+		s.finish(t, r)
+		return
+	}
+	t.seq++
+	s.do(DecodeItems{TypeURL: t.url, Seq: t.seq, Items: todo})
+}
+
+// known answers for an item without decoding it, if it can.
+func (s *Session) known(t *typeState, it *item) {
+	o := t.slots[it.name]
+	switch {
+	case o == nil:
+		it.todo = true
+	case o.want != nil && o.want.Static:
+		it.err = fmt.Errorf("a static %s has this name", t.noun)
+	case same(o.want, it.any):
+		it.res = o.want
+	case same(o.live, it.any): // taken back before it could change anything
+		it.res = o.live
+	case o.bad != nil && o.bad.raw != nil && bytes.Equal(o.bad.raw, it.any.GetValue()):
+		it.err = o.bad.err
+	default:
+		it.todo = true
+	}
+}
+
+// same says that r was decoded from these bytes.
+func same(r *config.Resource, a *anypb.Any) bool {
+	return r != nil && bytes.Equal(r.Raw.GetValue(), a.GetValue())
+}
+
+// decoded takes the results of a DecodeItems.
+func (s *Session) decoded(w Decoded) {
+	k, ok := kindOf(w.TypeURL)
+	if !ok || len(s.types[k].queue) == 0 || s.types[k].seq != w.Seq {
+		return
+	}
+	t, r, n := &s.types[k], s.types[k].queue[0], 0
+	for i := range r.items {
+		it := &r.items[i]
+		if !it.todo {
+			continue
+		}
+		if n >= len(w.Results) {
+			it.err = fmt.Errorf("not decoded")
+			continue
+		}
+		res, err := w.Results[n].Resource, w.Results[n].Err
+		n++
+		switch {
+		case err != nil:
+			it.err = err
+		case res == nil:
+			it.err = fmt.Errorf("not decoded")
+		case res.Name != it.name:
+			it.err = fmt.Errorf("decoded under the name %q", res.Name)
+		default:
+			res.Version = r.version
+			if res.Raw == nil {
+				res.Raw = it.any
+			}
+			it.res = res
+		}
+	}
+	s.finish(t, r)
+}
+
+// finish accepts a response resource by resource: good ones are taken, bad ones keep their last good version. Then it is ACKed,
+// or NACKed with every error.
+func (s *Session) finish(t *typeState, r *response) {
+	t.queue = t.queue[1:]
+	var errs []string
+	offered := make(map[string]struct{}, len(r.items))
+	unread := false // some name could not be read: absence proves nothing
+	for i := range r.items {
+		it := &r.items[i]
+		if it.skip {
+			continue
+		}
+		if it.err != nil {
+			errs = append(errs, s.refuse(t, r, i))
+			unread = unread || it.name == ""
+		} else {
+			s.take(t, it.res)
+		}
+		offered[it.name] = struct{}{}
+	}
+	if t.full && !unread {
+		s.drop(t, offered)
+	}
+	s.verdict(t, r, errs)
+	s.settle()
+	if len(t.queue) > 0 {
+		s.begin(t, t.queue[0])
+	}
+}
+
+// take makes a resource the one to serve.
+func (s *Session) take(t *typeState, r *config.Resource) {
+	o := t.slots[r.Name]
+	if o == nil {
+		o = &slot{name: r.Name, since: s.now}
+		t.slots[r.Name] = o
+	}
+	o.bad = nil
+	if o.want == r {
+		return
+	}
+	if o.want == o.live || r == o.live { // it did not wait before, or no longer has to
+		o.since, o.expired, o.waits = s.now, false, ""
+	}
+	o.want = r
+	if len(r.Degraded) > 0 {
+		s.log(Warn, "%s: fields without effect: %s", quote(t.noun, r.Name), strings.Join(r.Degraded, ", "))
+	}
+}
+
+// refuse records a bad resource and gives its line of the NACK.
+func (s *Session) refuse(t *typeState, r *response, i int) string {
+	it := &r.items[i]
+	text := it.err.Error()
+	if it.name == "" {
+		return fmt.Sprintf("resources[%d]: %s", i, text)
+	}
+	o := t.slots[it.name]
+	if o == nil {
+		o = &slot{name: it.name, since: s.now}
+		t.slots[it.name] = o
+	}
+	if p := quote(t.noun, it.name); !strings.HasPrefix(text, p) {
+		text = p + ": " + text
+	}
+	o.bad = &ResourceError{Version: r.version, At: s.now, Text: text, err: it.err}
+	if it.todo {
+		o.bad.raw = it.any.GetValue()
+	}
+	return text
+}
+
+// drop removes what a full response no longer lists.
+func (s *Session) drop(t *typeState, offered map[string]struct{}) {
+	for name, o := range t.slots {
+		if _, ok := offered[name]; ok || (o.want != nil && o.want.Static) {
+			continue
+		}
+		o.bad = nil
+		if o.want != nil {
+			o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
+		}
+	}
+}
+
+// maxDetail bounds the text of a NACK, in bytes: far above any real one, below gRPC's message limit of 4 MiB.
+const maxDetail = 1 << 20
+
+// verdict decides between ACK and NACK. An answer that another response has overtaken is not sent: the server ignores old nonces.
+func (s *Session) verdict(t *typeState, r *response, errs []string) {
+	if !t.answered {
+		t.answered = true
+		if t.full && t.fetch > 0 {
+			s.do(StopTimer{fetchTimer(t)})
+		}
+	}
+	c := s.source(r.source)
+	answer := !c.File && c.connected && c.epoch == r.epoch && r.nonce == t.nonce && len(t.queue) == 0
+	if len(errs) == 0 {
+		t.version = r.version
+		t.counters.Success++
+		if t.nack != nil {
+			t.nack.Standing = false
+		}
+		if answer {
+			t.owed = &owed{}
+		}
+		s.log(Debug, "%s: version %q accepted, %d resources", s.typeWord(t), r.version, len(r.items))
+		return
+	}
+	again := t.nack != nil && t.nack.Standing && t.nack.Version == r.version
+	text := strings.Join(errs, "\n")
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "") + "\n…"
+	}
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	t.counters.Rejected++
+	t.nack = &NACK{Version: r.version, Nonce: r.nonce, At: s.now, Text: text, Standing: true}
+	if !again {
+		s.log(Error, "%s: version %q refused: %s", s.typeWord(t), r.version, text)
+	}
+	if !answer {
+		return
+	}
+	t.owed = &owed{text: text}
+	if again && s.o.NACKPause > 0 { // a server that pushes the same again at once must not make a loop
+		t.owed.paused = true
+		s.do(StartTimer{nackTimer(t), s.o.NACKPause})
+	}
+}
+
+// fileFailed keeps what a file held before.
+func (s *Session) fileFailed(w FileFailed) {
+	c := s.source(w.Source)
+	if c == nil || w.Err == nil {
+		return
+	}
+	c.connected, c.err = false, w.Err.Error()
+	if c.since.IsZero() {
+		c.since = s.now
+	}
+	s.log(Error, "%s: %v", c.Name, w.Err)
+	for _, k := range c.kinds {
+		t := &s.types[k]
+		t.counters.Attempt++
+		t.counters.Failure++
+		t.nack = &NACK{At: s.now, Text: w.Err.Error(), Standing: true}
+		if k == cds && !t.answered {
+			t.answered = true
+			if t.fetch > 0 {
+				s.do(StopTimer{fetchTimer(t)})
+			}
+		}
+	}
+	s.settle()
+}

@@ -1,0 +1,296 @@
+package xds
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/weirproxy/weir/config"
+)
+
+// SessionOptions say what a Session talks to and how long it waits. Zero durations are defaults, negative ones are "never".
+type SessionOptions struct {
+	Node    *corev3.Node       // sent with the first request of a stream
+	Sources []Source           // where the types come from; an event names a source by its index here
+	Static  []*config.Resource // from the bootstrap; a dynamic resource with the name of a static one is refused
+
+	WarmingDeadline time.Duration // how long a resource waits for what it refers to, default 15 s
+	RetryBase       time.Duration // first reconnect interval, default 500 ms (Envoy: grpc retry_back_off)
+	RetryMax        time.Duration // longest reconnect interval, default 30 s
+	NACKPause       time.Duration // wait before refusing the same version again, default 1 s
+}
+
+// A Source is one stream or file that serves some types.
+type Source struct {
+	Name  string // for people: "ads", a file's path
+	File  bool   // read, not talked to: no request, ACK or NACK is sent
+	Types []SourceType
+	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
+	NodeAlways bool
+}
+
+// A SourceType is one type that a source serves.
+type SourceType struct {
+	TypeURL string
+	// FetchTimeout is initial_fetch_timeout: how long the first answer is waited for. Default 15 s; negative is for ever, which
+	// the warming deadline still bounds.
+	FetchTimeout time.Duration
+}
+
+// A Session is the discovery protocol and the warming of what it brings, as a pure state machine. It is not safe for concurrent
+// use.
+type Session struct {
+	o       SessionOptions // set in NewSession, never changed
+	sources []sourceState
+	types   [kinds]typeState
+
+	snapshot *config.Snapshot // the last one published
+	applied  Applied          // the last answer
+	warmAt   time.Time        // when the warming timer fires; zero when it is off
+
+	now time.Time // of the event being handled
+	out []Action  // of the step being made
+}
+
+// typeState is what is known of one type.
+type typeState struct {
+	row
+	k      kind
+	source int           // index of its source, -1 when none serves it
+	fetch  time.Duration // initial_fetch_timeout, 0 is for ever
+
+	version  string // last accepted; survives the stream
+	answered bool   // a first answer came, or is no longer waited for
+	slots    map[string]*slot
+	pins     map[string]struct{} // Subscribed
+
+	// Of the current stream, cleared when it is lost.
+	nonce string   // of the last response
+	asked bool     // a request was sent
+	names []string // that the last request asked for
+	owed  *owed    // an answer that was not sent yet
+
+	queue []*response // responses being decoded; only the first is worked on
+	seq   uint64
+
+	nack     *NACK // the last one, nil when there was none
+	counters Counters
+}
+
+// owed is an ACK or NACK to be sent. A NACK has a text.
+type owed struct {
+	text   string
+	paused bool // its timer runs
+}
+
+// slot is one name of a type.
+type slot struct {
+	name    string
+	want    *config.Resource // last accepted version; nil when there is none or it was removed
+	live    *config.Resource // in the last snapshot; nil when it is not there
+	next    *config.Resource // scratch of assemble
+	since   time.Time        // when want came to differ from live, or when the name was asked for
+	expired bool             // the deadline passed: want goes in as it is
+	waits   string           // what want waits for
+	bad     *ResourceError   // why the version offered last was refused
+}
+
+// NewSession makes a session. Nothing happens before the first Step.
+func NewSession(o SessionOptions) *Session {
+	o.WarmingDeadline = defaulted(o.WarmingDeadline, 15*time.Second)
+	o.RetryBase = max(defaulted(o.RetryBase, 500*time.Millisecond), time.Millisecond)
+	o.RetryMax = max(defaulted(o.RetryMax, 30*time.Second), o.RetryBase)
+	o.NACKPause = defaulted(o.NACKPause, time.Second)
+	s := &Session{o: o, sources: make([]sourceState, len(o.Sources)), snapshot: &config.Snapshot{}}
+	for k := range s.types {
+		s.types[k] = typeState{row: rows[k], k: kind(k), source: -1, slots: map[string]*slot{}, pins: map[string]struct{}{}}
+	}
+	for i, src := range o.Sources {
+		s.sources[i].Source = src
+		for _, st := range src.Types {
+			if k, ok := kindOf(st.TypeURL); ok && s.types[k].source < 0 {
+				s.types[k].source, s.types[k].fetch = i, defaulted(st.FetchTimeout, 15*time.Second)
+				s.sources[i].kinds = append(s.sources[i].kinds, kind(k))
+			}
+		}
+		slices.Sort(s.sources[i].kinds)
+	}
+	return s
+}
+
+// defaulted gives d, def when it is zero, and zero when it is negative.
+func defaulted(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return max(d, 0)
+}
+
+// Step takes one event and says what to do about it, in order.
+func (s *Session) Step(ev Event) []Action {
+	s.now, s.out = ev.At, nil
+	switch w := ev.What.(type) {
+	case Started:
+		s.start()
+	case Connected:
+		s.connected(w.Source)
+	case StreamLost:
+		s.lost(w)
+	case Received:
+		s.received(w)
+	case FileFailed:
+		s.fileFailed(w)
+	case Decoded:
+		s.decoded(w)
+	case TimerFired:
+		s.timer(w.ID)
+	case Applied:
+		s.appliedSnapshot(w)
+	case Subscribed:
+		s.pin(w.TypeURL, w.Name, true)
+	case Unsubscribed:
+		s.pin(w.TypeURL, w.Name, false)
+	}
+	return s.out
+}
+
+// start takes in the static resources, publishes what they give and connects the sources.
+func (s *Session) start() {
+	for _, r := range s.o.Static {
+		if k, ok := kindOf(r.Raw.GetTypeUrl()); ok {
+			s.types[k].slots[r.Name] = &slot{name: r.Name, want: r, since: s.now}
+		} else {
+			s.log(Error, "static resource %q of type %q is not supported", r.Name, r.Raw.GetTypeUrl())
+		}
+	}
+	for k := range s.types {
+		t := &s.types[k]
+		if t.source < 0 {
+			t.answered = true
+		} else if t.full && t.fetch > 0 {
+			s.do(StartTimer{fetchTimer(t), t.fetch})
+		}
+	}
+	s.settle()
+	if s.snapshot.Version == 0 { // nothing static: the world begins empty
+		s.publish(&config.Snapshot{})
+	}
+	for i := range s.sources {
+		s.do(Connect{i})
+	}
+}
+
+// settle brings everything else in line with what just changed: the snapshot, then the answers owed and the subscriptions.
+func (s *Session) settle() {
+	if next := s.assemble(); next != nil {
+		s.publish(next)
+	}
+	for k := range s.types {
+		s.request(&s.types[k])
+	}
+}
+
+// publish hands out a snapshot.
+func (s *Session) publish(next *config.Snapshot) {
+	next.Version = s.snapshot.Version + 1
+	s.snapshot = next
+	s.do(Publish{next})
+}
+
+func (s *Session) appliedSnapshot(a Applied) {
+	if a.Err != nil {
+		s.log(Error, "snapshot %d: apply: %v", a.Version, a.Err)
+	}
+	s.applied = a
+}
+
+// timer dispatches by the names that start the timers.
+func (s *Session) timer(id string) {
+	if id == warmingTimer {
+		s.expire()
+		return
+	}
+	for i := range s.sources {
+		if id == s.sources[i].timer() {
+			s.do(Connect{i})
+		}
+	}
+	for k := range s.types {
+		switch t := &s.types[k]; id {
+		case fetchTimer(t):
+			if !t.answered {
+				t.answered = true
+				t.counters.FetchTimeout++
+				s.log(Warn, "%s did not answer in %v", s.typeWord(t), t.fetch)
+				s.settle()
+			}
+		case nackTimer(t):
+			if t.owed != nil {
+				t.owed.paused = false
+				s.request(t)
+			}
+		}
+	}
+}
+
+// pin keeps one name subscribed.
+func (s *Session) pin(url, name string, on bool) {
+	k, ok := kindOf(url)
+	if !ok || rows[k].full || name == "" {
+		return
+	}
+	if on {
+		s.types[k].pins[name] = struct{}{}
+	} else {
+		delete(s.types[k].pins, name)
+	}
+	s.settle()
+}
+
+// interest gives the names that a type is subscribed to, sorted: what the owners of its resources refer to, in the version that
+// serves and in the one that is to serve, and what was asked for.
+func (s *Session) interest(t *typeState) []string {
+	if t.full {
+		return nil
+	}
+	set := maps.Clone(t.pins)
+	for _, o := range s.types[t.owner].slots {
+		for _, r := range [...]*config.Resource{o.want, o.live} {
+			if r == nil {
+				continue
+			}
+			for _, ref := range r.Refs {
+				if ref.TypeURL == t.url {
+					set[ref.Name] = struct{}{}
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+const warmingTimer = "warming"
+
+func fetchTimer(t *typeState) string { return "fetch " + t.short }
+func nackTimer(t *typeState) string  { return "nack " + t.short }
+
+// typeWord names a type and where it comes from: `CDS from ads`.
+func (s *Session) typeWord(t *typeState) string {
+	return upper(t.short) + " from " + s.sources[t.source].Name
+}
+
+func upper(short string) string {
+	b := []byte(short)
+	for i := range b {
+		b[i] -= 'a' - 'A'
+	}
+	return string(b)
+}
+
+func (s *Session) do(a Action) { s.out = append(s.out, a) }
+
+func (s *Session) log(l Level, format string, args ...any) {
+	s.do(Log{l, fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,171 @@
+package xds
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Counters are a type's statistics, as Envoy counts them for a subscription (config.grpc_mux, cluster_manager.cds, …).
+type Counters struct {
+	Attempt      uint64 // update_attempt: first requests, responses and file reads
+	Success      uint64 // update_success: responses accepted whole
+	Rejected     uint64 // update_rejected: responses NACKed
+	Failure      uint64 // update_failure: streams lost, files not readable
+	FetchTimeout uint64 // init_fetch_timeout
+}
+
+// A NACK is a refused response.
+type NACK struct {
+	Version  string // that was refused
+	Nonce    string
+	At       time.Time
+	Text     string // every error, one a line
+	Standing bool   // no later response was accepted
+}
+
+// A ResourceError is why the version of a resource that was offered last is not used (Envoy: UpdateFailureState).
+type ResourceError struct {
+	Version string // of the response that carried it
+	At      time.Time
+	Text    string
+
+	err error
+	raw []byte // what was refused, so that the same bytes are not decoded again
+}
+
+// State is where a resource is on its way (Envoy: ClientResourceStatus).
+type State string
+
+// The states of a resource.
+const (
+	Requested    State = "REQUESTED"      // asked for, nothing came
+	DoesNotExist State = "DOES_NOT_EXIST" // asked for, nothing came, no longer waited for
+	Warming      State = "WARMING"        // accepted, waits for what it needs
+	Acked        State = "ACKED"          // serves
+	Nacked       State = "NACKED"         // the last version offered was refused; an older one may serve
+	Removing     State = "REMOVING"       // serves until nothing uses it
+)
+
+// Status is everything a Session knows, for /config_dump and the xDS page. It shares nothing that changes.
+type Status struct {
+	Snapshot uint64 // version of the last snapshot published
+	Applied  uint64 // version of the last snapshot that Apply answered for
+	ApplyErr string // what it answered
+	Sources  []SourceStatus
+	Types    []TypeStatus
+	Warming  []WarmingStatus // what waits, longest first
+}
+
+// SourceStatus is one stream or file.
+type SourceStatus struct {
+	Name      string
+	File      bool
+	Connected bool      // for a file: it was read
+	Since     time.Time // of this state
+	Err       string    // why it is not connected
+	Failures  int       // tries since the last response
+}
+
+// TypeStatus is one resource type.
+type TypeStatus struct {
+	TypeURL   string
+	Short     string // cds, eds, lds, rds
+	Source    string // "" when nothing serves it
+	Wildcard  bool
+	Names     []string // asked for by name
+	Version   string   // last accepted
+	Nonce     string   // of the last response on this stream
+	NACK      *NACK    // the last one
+	Counters  Counters
+	Resources []ResourceStatus
+}
+
+// ResourceStatus is one resource.
+type ResourceStatus struct {
+	Name     string
+	State    State
+	Static   bool
+	Version  string         // that serves; "" when none does
+	Next     string         // that waits to serve
+	Blocker  string         // what it waits for
+	Error    *ResourceError // why the last version offered was refused
+	Degraded []string       // fields that were accepted and have no effect
+}
+
+// WarmingStatus is one resource that waits: a version to go in, or its removal.
+type WarmingStatus struct {
+	TypeURL string
+	Name    string
+	Blocker string
+	Since   time.Time
+}
+
+// Status tells the state of the session.
+func (s *Session) Status() Status {
+	st := Status{Snapshot: s.snapshot.Version, Applied: s.applied.Version}
+	if s.applied.Err != nil {
+		st.ApplyErr = s.applied.Err.Error()
+	}
+	for i := range s.sources {
+		c := &s.sources[i]
+		st.Sources = append(st.Sources, SourceStatus{c.Name, c.File, c.connected, c.since, c.err, c.failures})
+	}
+	for k := range s.types {
+		t := &s.types[k]
+		ts := TypeStatus{
+			TypeURL: t.url, Short: t.short, Wildcard: t.full, Names: slices.Clone(t.names),
+			Version: t.version, Nonce: t.nonce, Counters: t.counters,
+		}
+		if t.source >= 0 {
+			ts.Source = s.sources[t.source].Name
+		}
+		if t.nack != nil {
+			n := *t.nack
+			ts.NACK = &n
+		}
+		for _, name := range slices.Sorted(maps.Keys(t.slots)) {
+			o := t.slots[name]
+			ts.Resources = append(ts.Resources, s.resource(t, o))
+			if o.waits != "" {
+				st.Warming = append(st.Warming, WarmingStatus{t.url, name, o.waits, o.since})
+			}
+		}
+		st.Types = append(st.Types, ts)
+	}
+	slices.SortStableFunc(st.Warming, func(a, b WarmingStatus) int { return cmp.Compare(a.Since.UnixNano(), b.Since.UnixNano()) })
+	return st
+}
+
+func (s *Session) resource(t *typeState, o *slot) ResourceStatus {
+	r := ResourceStatus{Name: o.name, Blocker: o.waits}
+	if o.live != nil {
+		r.Version, r.Static, r.Degraded = o.live.Version, o.live.Static, o.live.Degraded
+	}
+	if o.want != nil {
+		r.Static, r.Degraded = o.want.Static, o.want.Degraded
+		if o.want != o.live {
+			r.Next = o.want.Version
+		}
+	}
+	if o.bad != nil {
+		r.Error = &ResourceError{Version: o.bad.Version, At: o.bad.At, Text: o.bad.Text}
+	}
+	switch {
+	case o.bad != nil:
+		r.State = Nacked
+	case o.want == nil && o.live != nil:
+		r.State = Removing
+	case o.want == nil:
+		r.State = Requested
+		if d := t.fetch; d > 0 && s.now.Sub(o.since) >= d {
+			r.State = DoesNotExist
+		}
+	case o.want != o.live:
+		r.State = Warming
+	default:
+		r.State = Acked
+	}
+	return r
+}

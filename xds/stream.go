@@ -1,0 +1,130 @@
+package xds
+
+import (
+	"slices"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+)
+
+// sourceState is one stream or file, now.
+type sourceState struct {
+	Source
+	kinds     []kind
+	connected bool
+	since     time.Time // of connected, or of its loss
+	nodeSent  bool      // on this stream
+	epoch     uint64    // counts streams: an answer to a lost one is not sent on the next
+	failures  int       // since the last response: the exponent of the back-off
+	err       string    // why the last stream ended, or the file was refused
+}
+
+func (c *sourceState) timer() string { return "reconnect " + c.Name }
+
+// connected opens the conversation: one request per type, each with the version that was accepted last (xDS protocol: resuming
+// after a reconnect), no nonce, and the node once.
+func (s *Session) connected(i int) {
+	c := s.source(i)
+	if c == nil || c.connected {
+		return
+	}
+	c.connected, c.since, c.nodeSent, c.err = true, s.now, false, ""
+	c.epoch++
+	s.log(Info, "%s: connected", c.Name)
+	for _, k := range c.kinds {
+		s.request(&s.types[k])
+	}
+}
+
+// lost ends a stream: what it brought keeps serving. The next try waits a random share of an interval that doubles (Envoy:
+// JitteredExponentialBackOffStrategy).
+func (s *Session) lost(w StreamLost) {
+	c := s.source(w.Source)
+	if c == nil || c.File {
+		return
+	}
+	if c.connected || c.since.IsZero() {
+		c.since = s.now
+	}
+	c.connected, c.err = false, "closed by the server"
+	if w.Err != nil {
+		c.err = w.Err.Error()
+	}
+	interval := s.o.RetryMax
+	if n := c.failures; n < 30 && s.o.RetryBase<<n < s.o.RetryMax {
+		interval = s.o.RetryBase << n
+	}
+	c.failures++
+	wait := max(time.Duration(float64(interval)*min(max(w.Jitter, 0), 1)), time.Millisecond)
+	s.log(Warn, "%s: %s; next try in %v", c.Name, c.err, wait.Round(time.Millisecond))
+	held := false
+	for _, k := range c.kinds {
+		t := &s.types[k]
+		if t.owed != nil && t.owed.paused {
+			s.do(StopTimer{nackTimer(t)})
+		}
+		t.nonce, t.asked, t.names, t.owed = "", false, nil, nil
+		t.counters.Failure++
+		if k == cds && !t.answered { // listeners need not wait for an answer that is not coming soon
+			t.answered, held = true, true
+			if t.fetch > 0 {
+				s.do(StopTimer{fetchTimer(t)})
+			}
+		}
+	}
+	s.do(StartTimer{c.timer(), wait})
+	if held {
+		s.settle()
+	}
+}
+
+// request sends what a type has to say, if anything: an answer that is owed, or a changed subscription. Both are one message:
+// names, the last accepted version, the last nonce, and the errors of a NACK.
+func (s *Session) request(t *typeState) {
+	c := s.source(t.source)
+	if c == nil || c.File || !c.connected || len(t.queue) > 0 {
+		return // what is being decoded is answered in its turn, and the answer carries the names
+	}
+	names := s.interest(t)
+	switch {
+	case !t.asked && !t.full && len(names) == 0:
+		return // an empty first request would be a wildcard
+	case t.asked && slices.Equal(names, t.names) && (t.owed == nil || t.owed.paused):
+		return
+	}
+	r := &discoveryv3.DiscoveryRequest{
+		TypeUrl: t.url, ResourceNames: names, VersionInfo: t.version, ResponseNonce: t.nonce, Node: s.node(c),
+	}
+	if o := t.owed; o != nil {
+		if o.text != "" {
+			r.ErrorDetail = &statuspb.Status{Code: int32(codes.InvalidArgument), Message: o.text}
+		}
+		if o.paused {
+			s.do(StopTimer{nackTimer(t)})
+		}
+	}
+	if !t.asked {
+		t.counters.Attempt++
+	}
+	t.owed, t.asked, t.names = nil, true, names
+	s.do(Send{t.source, r})
+}
+
+// node gives the node for the next request on a stream.
+func (s *Session) node(c *sourceState) *corev3.Node {
+	if c.nodeSent && !c.NodeAlways {
+		return nil
+	}
+	c.nodeSent = true
+	return s.o.Node
+}
+
+func (s *Session) source(i int) *sourceState {
+	if i < 0 || i >= len(s.sources) {
+		return nil
+	}
+	return &s.sources[i]
+}

@@ -1,0 +1,73 @@
+// Package xds keeps the discovery streams: it subscribes, ACKs and NACKs, caches, warms, and emits whole snapshots.
+//
+//  1. A [Session] decides. It is a pure state machine: events go in, actions come out; it has no socket, clock or goroutine.
+//     Every protocol rule lives there and is told as a text script in testdata.
+//  2. A [Client] acts. It dials, receives, decodes, runs timers and hands each [config.Snapshot] to Apply. Files
+//     (path_config_source) and the static bootstrap enter by the same door as the stream.
+//  3. A resource is decoded once. Bytes that did not change keep the *config.Resource they had, pointer for pointer.
+//  4. A listener or cluster enters a snapshot when what it refers to is there; until then the old one keeps serving. Clusters and
+//     endpoints go before listeners and routes, removals go last. Waiting has a deadline, and what is waited for has a name.
+//
+// The protocol: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
+package xds
+
+import "github.com/weirproxy/weir/config/extension"
+
+// The type URLs of the resources that a Session manages.
+const (
+	ClusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	EndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	ListenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	RouteType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+)
+
+// kind numbers the resource types in the order they are applied: make before break (Envoy: eventual consistency considerations).
+type kind int
+
+const (
+	cds kind = iota
+	eds
+	lds
+	rds
+	kinds
+)
+
+// row is what the protocol says about one type.
+type row struct {
+	url   string
+	short string // as in Envoy's statistics: cds, eds …
+	noun  string // for people
+	full  bool   // subscribed by wildcard; a SotW response lists every resource, and what it lacks is removed
+	owner kind   // the type whose Refs name resources of this one, for types that are not full
+}
+
+// rows is the table of types.
+var rows = [kinds]row{
+	cds: {url: ClusterType, short: "cds", noun: "cluster", full: true},
+	eds: {url: EndpointType, short: "eds", noun: "endpoints", owner: cds},
+	lds: {url: ListenerType, short: "lds", noun: "listener", full: true},
+	rds: {url: RouteType, short: "rds", noun: "route", owner: lds},
+}
+
+// kindOf finds a type by its URL.
+func kindOf(url string) (kind, bool) {
+	for k := range rows {
+		if rows[k].url == url {
+			return kind(k), true
+		}
+	}
+	return 0, false
+}
+
+// refWord names a referenced resource in messages: `EDS "a"`.
+func refWord(r extension.Ref) string {
+	switch r.TypeURL {
+	case EndpointType:
+		return quote("EDS", r.Name)
+	case RouteType:
+		return quote("RDS", r.Name)
+	}
+	return quote(r.TypeURL, r.Name)
+}
+
+func quote(word, name string) string { return word + ` "` + name + `"` }
