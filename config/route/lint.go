@@ -1,0 +1,107 @@
+package route
+
+import (
+	"fmt"
+
+	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/match"
+)
+
+// lint records a remark about a route.
+func (d *decoder) lint(rt *Route, field, format string, args ...any) {
+	path := fielderr.Index("virtual_hosts", rt.VirtualHost.Index) + "." + fielderr.Index("routes", rt.Index)
+	d.t.Lints = append(d.t.Lints, fielderr.Join(path, field)+": "+fmt.Sprintf(format, args...))
+}
+
+// lintTimeouts remarks on a per-try timeout that can never fire.
+func (d *decoder) lintTimeouts(rt *Route) {
+	f := rt.Forward
+	if f.Retry == nil {
+		return
+	}
+	if f.Retry.PerTry > 0 && f.Timeouts.Route > 0 && f.Retry.PerTry >= f.Timeouts.Route {
+		d.lint(rt, "route.retry_policy.per_try_timeout", "%v is not less than the route's timeout %v: it never fires, and what it would retry is not",
+			f.Retry.PerTry, f.Timeouts.Route)
+	}
+	if f.Retry.On == 0 {
+		d.lint(rt, "route.retry_policy.retry_on", "empty: nothing is retried but what the request's own headers ask for")
+	}
+	if f.Retry.On&OnRetriableStatusCodes != 0 && len(f.Retry.StatusCodes) == 0 {
+		d.lint(rt, "route.retry_policy.retriable_status_codes", "empty, though retry_on has retriable-status-codes")
+	}
+	if f.Retry.On&OnRetriableHeaders != 0 && len(f.Retry.Headers) == 0 {
+		d.lint(rt, "route.retry_policy.retriable_headers", "empty, though retry_on has retriable-headers")
+	}
+}
+
+// lintUnreachable remarks on routes that an earlier one without other criteria
+// always takes the requests of.
+func (d *decoder) lintUnreachable() {
+	vh := d.vhost
+	for i, rt := range vh.Routes {
+		if by := vh.index.shadow(vh.Routes, &rt.criteria, i); by < i {
+			d.lint(rt, "match", "never reached: route %d takes every request whose path %s", by, vh.Routes[by].criteria.describe())
+		}
+	}
+}
+
+// shadow gives the first route before at that matches whatever c matches, or at.
+// It walks along the path that every match of c begins with.
+func (x *index) shadow(routes []*Route, c *criteria, at int) int {
+	best := at
+	take := func(l []int32) {
+		for _, i := range l {
+			if int(i) >= best {
+				return
+			}
+			if routes[i].criteria.bare {
+				best = int(i)
+			}
+		}
+	}
+	walk := func(n *node, text string, whole, exact bool) {
+		for n != nil {
+			take(n.prefix)
+			if text == "" {
+				if whole {
+					take(n.separated)
+				}
+				if exact {
+					take(n.exact)
+				}
+				return
+			}
+			if text[0] == '/' {
+				take(n.separated)
+			}
+			n = n.child(text[0])
+			if n == nil || len(text) < len(n.label) || text[:len(n.label)] != n.label {
+				return
+			}
+			text = text[len(n.label):]
+		}
+	}
+	text, exact := c.text, c.kind == pathExact
+	if c.kind == pathRegex {
+		if text, exact = c.re.Literal(); !exact {
+			text = c.re.Prefix()
+		}
+	}
+	whole := exact || c.kind == pathSeparated // what it matches ends, or goes on with a slash
+	walk(x.fold, match.LowerString(text), whole, exact)
+	if c.fold {
+		// A case-sensitive route takes all of them only up to the first letter.
+		end := 0
+		for end < len(text) && (text[end] < 'a' || text[end] > 'z') {
+			end++
+		}
+		if end < len(text) {
+			text, whole, exact = text[:end], false, false
+		}
+	}
+	walk(x.tree, text, whole, exact)
+	if exact {
+		take(x.exact[text])
+	}
+	return best
+}
