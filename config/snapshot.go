@@ -1,0 +1,58 @@
+package config
+
+import (
+	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/listener"
+	"github.com/weirproxy/weir/config/route"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// A Resource is one decoded xDS resource.
+type Resource struct {
+	Name     string
+	Version  string // of the response that brought it; "" for static ones
+	Static   bool
+	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster or *cluster.Assignment
+	Refs     []extension.Ref // what must be there before this one can serve
+	Raw      *anypb.Any      // as received: compared by bytes, printed by /config_dump
+	Degraded []string        // paths of unsupported fields that were accepted and listed
+}
+
+// A Snapshot is the whole configuration at one moment. It is never changed: a
+// new one shares every resource that did not change, pointer for pointer, which
+// is how the runtime knows what to leave alone.
+type Snapshot struct {
+	Version   uint64 // counts up with every snapshot
+	Listeners map[string]*Resource
+	Routes    map[string]*Resource
+	Clusters  map[string]*Resource
+	Endpoints map[string]*Resource
+}
+
+// Listener gives a listener's model, nil when there is none.
+func (s *Snapshot) Listener(name string) *listener.Listener {
+	return value[*listener.Listener](s.Listeners, name)
+}
+
+// Route gives a route table, nil when there is none.
+func (s *Snapshot) Route(name string) *route.Table { return value[*route.Table](s.Routes, name) }
+
+// Cluster gives a cluster's model, nil when there is none.
+func (s *Snapshot) Cluster(name string) *cluster.Cluster {
+	return value[*cluster.Cluster](s.Clusters, name)
+}
+
+// Assignment gives a cluster's endpoints by assignment name, nil when there are none.
+func (s *Snapshot) Assignment(name string) *cluster.Assignment {
+	return value[*cluster.Assignment](s.Endpoints, name)
+}
+
+func value[T any](m map[string]*Resource, name string) (zero T) {
+	if r := m[name]; r != nil {
+		if v, ok := r.Value.(T); ok {
+			return v
+		}
+	}
+	return zero
+}
