@@ -38,7 +38,7 @@ func (d *decoder) err() error {
 	if len(d.errs) == 0 {
 		return nil
 	}
-	return d.errs.sorted()
+	return d.errs.Sorted()
 }
 
 // fail records a mistake at a node.

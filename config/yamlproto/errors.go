@@ -137,8 +137,8 @@ func (es Errors) Unwrap() []error {
 	return out
 }
 
-// sorted orders by position and drops repetitions: a mistake behind an anchor is met once per alias, and is one mistake.
-func (es Errors) sorted() Errors {
+// Sorted orders by position and drops repetitions: a mistake behind an anchor is met once per alias, and is one mistake.
+func (es Errors) Sorted() Errors {
 	slices.SortStableFunc(es, func(a, b *Error) int {
 		return cmp.Or(
 			cmp.Compare(a.Pos.File, b.Pos.File),

@@ -104,7 +104,7 @@ func (x *Index) find(path string) (e *entry, depth int) {
 func (x *Index) Wrap(path string, err error) *Error {
 	e, _ := x.find(path)
 	p := e.position()
-	return &Error{Pos: p, Path: joinPath(x.Prefix(), path), Message: err.Error(), Source: e.src.line(p.Line), cause: err}
+	return &Error{Pos: p, Path: Join(x.Prefix(), path), Message: err.Error(), Source: e.src.line(p.Line), cause: err}
 }
 
 // Prefix is the path of the message this index describes inside the text; "" for a whole text.
@@ -125,7 +125,7 @@ func (x *Index) Sub(path string) *Index {
 	if depth < steps(path) { // not in the text: the part has the position of what encloses it, and nothing inside
 		root = entry{src: e.src, pos: e.pos}
 	}
-	return &Index{prefix: joinPath(x.prefix, path), root: root, resolver: x.resolver}
+	return &Index{prefix: Join(x.prefix, path), root: root, resolver: x.resolver}
 }
 
 // Merge returns the index of the message that proto.Merge makes of two: y's message merged over x's. Lists are appended, map
@@ -216,8 +216,8 @@ func steps(path string) (n int) {
 	return n
 }
 
-// joinPath puts a relative path below a prefix.
-func joinPath(prefix, path string) string {
+// Join puts a path that is relative to a message below the path of that message.
+func Join(prefix, path string) string {
 	switch {
 	case prefix == "":
 		return path

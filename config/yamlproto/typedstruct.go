@@ -148,12 +148,12 @@ func (w *walker) packed(path string, m protoreflect.Message) {
 			switch {
 			case errors.As(err, &es):
 				for _, e := range es {
-					w.broken(joinPath(path+".value", e.Path), e)
+					w.broken(Join(path+".value", e.Path), e)
 				}
 			case err != nil:
 				w.broken(path, err)
 			default:
-				w.packed(joinPath(path, "value"), inner.ProtoReflect())
+				w.packed(Join(path, "value"), inner.ProtoReflect())
 			}
 			return
 		}
@@ -177,10 +177,10 @@ func (w *walker) inside(path string, m protoreflect.Message) {
 		case fd.Message() == nil:
 		case fd.IsList():
 			for i := range v.List().Len() {
-				w.below(joinPath(path, string(fd.Name()))+"["+strconv.Itoa(i)+"]", v.List().Get(i).Message())
+				w.below(Join(path, string(fd.Name()))+"["+strconv.Itoa(i)+"]", v.List().Get(i).Message())
 			}
 		default:
-			w.below(joinPath(path, string(fd.Name())), v.Message())
+			w.below(Join(path, string(fd.Name())), v.Message())
 		}
 		return true
 	})
@@ -202,5 +202,5 @@ func (w *walker) below(path string, m protoreflect.Message) {
 
 // FieldPath writes the path of a map entry below a message.
 func FieldPath(path string, fd protoreflect.FieldDescriptor, key string) string {
-	return joinPath(path, string(fd.Name())) + "[" + strconv.Quote(key) + "]"
+	return Join(path, string(fd.Name())) + "[" + strconv.Quote(key) + "]"
 }

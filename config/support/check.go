@@ -1,0 +1,386 @@
+package support
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/config/yamlproto"
+)
+
+// Mode says what is done about fields that are set and not implemented.
+type Mode uint8
+
+// The modes.
+const (
+	// Reject refuses every unsupported field. It is for static configuration and validation.
+	Reject Mode = iota
+	// Degrade accepts unsupported fields, except security-bearing ones. It is for resources of a control plane, which may be
+	// newer than this binary.
+	Degrade
+	// Strict refuses harmless fields too: what is written has an effect, or is refused.
+	Strict
+)
+
+// String prints the mode as flags spell it.
+func (m Mode) String() string {
+	switch m {
+	case Degrade:
+		return "degrade"
+	case Strict:
+		return "strict"
+	default:
+		return "reject"
+	}
+}
+
+// Finding is one field that is set and not implemented, or one type that may not stand where it stands.
+type Finding struct {
+	// ResourceName is the resource that was checked.
+	ResourceName string
+	// Path is where, as yamlproto.Index understands it.
+	Path string
+	// Field is the full name of the field ("envoy.config.listener.v3.Listener.api_listener"), with "=VALUE" when only the
+	// value is not implemented; or the name of the message type, when that is meant as a whole.
+	Field string
+	// Class is Unsupported or, in mode Strict only, Harmless.
+	Class Class
+	// Reason says why, in a few words; may be empty.
+	Reason string
+	// Security marks what is rejected in every mode.
+	Security bool
+	// Alternative names what to use instead; may be empty.
+	Alternative string
+
+	mode Mode
+	kind kind
+}
+
+// kind says what a finding is about.
+type kind uint8
+
+const (
+	aField kind = iota
+	aValue
+	aType
+)
+
+// Rejects tells whether the finding forbids the resource, in the mode it was found in.
+func (f Finding) Rejects() bool {
+	switch {
+	case f.mode == Strict:
+		return true
+	case f.Class != Unsupported:
+		return false
+	}
+	return f.Security || f.mode == Reject
+}
+
+// Error says what is not supported and what to use instead, without the path.
+func (f Finding) Error() string {
+	what := "unsupported"
+	if f.Class == Harmless {
+		what = "ineffective"
+	}
+	switch f.kind {
+	case aValue:
+		what += " value " + f.Field[strings.LastIndexByte(f.Field, '=')+1:]
+	case aType:
+		what += " type " + f.Field
+	default:
+		what += " field"
+	}
+	if f.Reason != "" {
+		what += ": " + f.Reason
+	}
+	if f.Alternative != "" {
+		what += " (use " + f.Alternative + ")"
+	}
+	return what
+}
+
+// Check returns every field of m that is set and not implemented, in the order of the protos. m may be an Any. The name of the
+// resource is copied into the findings.
+func Check(m proto.Message, resource string, mode Mode) []Finding {
+	return standard().Check(m, resource, mode)
+}
+
+// Check is [Check] with another table.
+func (t *Table) Check(m proto.Message, resource string, mode Mode) []Finding {
+	c := &checker{table: t, resource: resource, mode: mode}
+	c.value("", m.ProtoReflect(), false)
+	return c.found
+}
+
+// Errors turns the findings that reject into errors with positions; x may be nil.
+func Errors(found []Finding, x *yamlproto.Index) yamlproto.Errors {
+	var out yamlproto.Errors
+	for _, f := range found {
+		if f.Rejects() {
+			out = append(out, x.Wrap(f.Path, f))
+		}
+	}
+	return out.Sorted()
+}
+
+// maxAny bounds how deep Any may stand in Any; real configurations stay below ten.
+const maxAny = 64
+
+type checker struct {
+	table    *Table
+	resource string
+	mode     Mode
+	anyDepth int
+	found    []Finding
+}
+
+// report records a finding, unless the mode does not ask for it.
+func (c *checker) report(path string, k kind, field string, r rule) {
+	if r.class == Implemented || r.class == Harmless && c.mode != Strict {
+		return
+	}
+	c.found = append(c.found, Finding{
+		ResourceName: c.resource, Path: path, Field: field,
+		Class: r.class, Reason: r.reason, Security: r.security, Alternative: r.alternative,
+		mode: c.mode, kind: k,
+	})
+}
+
+// value checks a message: what an Any or a TypedStruct holds, or the fields of any other. optional says that the configuration
+// allows an implementation to leave out a type it does not have.
+func (c *checker) value(path string, m protoreflect.Message, optional bool) {
+	switch msg := m.Interface().(type) {
+	case *anypb.Any:
+		if msg.GetTypeUrl() == "" && len(msg.GetValue()) == 0 {
+			return
+		}
+		if c.anyDepth++; c.anyDepth > maxAny {
+			c.report(path, aType, "google.protobuf.Any", rule{security: true, reason: "nested too deep"})
+			return
+		}
+		defer func() { c.anyDepth-- }()
+		inner, err := yamlproto.Unpack(msg, nil)
+		if err != nil {
+			c.broken(path, typeName(msg.GetTypeUrl()), err, optional)
+			return
+		}
+		c.value(path, inner.ProtoReflect(), optional)
+	default:
+		name := m.Descriptor().FullName()
+		switch {
+		case yamlproto.IsTypedStruct(msg):
+			c.typedStruct(path, msg, optional)
+		case strings.HasPrefix(string(name), "google.protobuf."):
+		default:
+			c.message(path, m, optional)
+		}
+	}
+}
+
+func typeName(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
+
+// broken reports what cannot be unpacked. An unknown type may be anything, an authorisation filter too: it is rejected always.
+func (c *checker) broken(path, name string, err error, optional bool) {
+	r := rule{security: true, reason: err.Error()}
+	if errors.Is(err, yamlproto.ErrUnknownType) {
+		r.reason = "unknown type"
+		if optional {
+			r = rule{class: Harmless, reason: "unknown type, left out because is_optional is set"}
+		}
+	}
+	c.report(path, aType, name, r)
+}
+
+func (c *checker) typedStruct(path string, m proto.Message, optional bool) {
+	url, _ := yamlproto.TypedStructParts(m)
+	name := typeName(url)
+	if s := c.table.structs[name]; s != nil {
+		c.report(path, aType, name, *s.whole)
+		return
+	}
+	if c.anyDepth++; c.anyDepth > maxAny {
+		c.report(path, aType, name, rule{security: true, reason: "nested too deep"})
+		return
+	}
+	defer func() { c.anyDepth-- }()
+	inner, err := yamlproto.FromTypedStruct(m, nil)
+	var es yamlproto.Errors
+	if errors.As(err, &es) {
+		for _, e := range es {
+			c.broken(yamlproto.Join(yamlproto.Join(path, "value"), e.Path), name, errors.New(e.Message), false)
+		}
+		return
+	}
+	if err != nil {
+		c.broken(path, name, err, optional)
+		return
+	}
+	c.value(yamlproto.Join(path, "value"), inner.ProtoReflect(), optional)
+}
+
+// message checks the fields of a message that has a section.
+func (c *checker) message(path string, m protoreflect.Message, optional bool) {
+	md := m.Descriptor()
+	sec := c.table.messages[md.FullName()]
+	if sec == nil || sec.whole != nil {
+		r := rule{security: true}
+		if sec != nil {
+			r = *sec.whole
+		}
+		if optional && r.class == Unsupported {
+			r = rule{class: Harmless, reason: "left out because is_optional is set"}
+		}
+		c.report(path, aType, string(md.FullName()), r)
+		return
+	}
+	c.unknown(path, m, sec)
+	if lb, ok := m.Interface().(*clusterv3.LoadBalancingPolicy); ok {
+		c.policies(path, lb)
+		return
+	}
+	fs := md.Fields()
+	for i := range fs.Len() {
+		if fd := fs.Get(i); m.Has(fd) {
+			c.field(path, m, fd, sec)
+		}
+	}
+}
+
+// TypeClass returns the class of a type that stands in an Any or a TypedStruct. A type whose fields are classed one by one is
+// Implemented; one that is not listed is Unsupported. A decoder asks it whether a filter may be left out in mode Degrade.
+func TypeClass(url string) Class {
+	t, name := standard(), typeName(url)
+	sec := t.messages[protoreflect.FullName(name)]
+	if sec == nil {
+		sec = t.structs[name]
+	}
+	switch {
+	case sec == nil:
+		return Unsupported
+	case sec.whole != nil:
+		return sec.whole.class
+	}
+	return Implemented
+}
+
+// policies checks a list of which the first supported one is used (Envoy: LoadBalancingPolicy.policies); the others are never
+// looked at. When none is supported, all are reported.
+func (c *checker) policies(path string, lb *clusterv3.LoadBalancingPolicy) {
+	chosen := slices.IndexFunc(lb.GetPolicies(), func(p *clusterv3.LoadBalancingPolicy_Policy) bool {
+		a := p.GetTypedExtensionConfig().GetTypedConfig()
+		if m, err := yamlproto.Unpack(a, nil); err == nil && yamlproto.IsTypedStruct(m) {
+			url, _ := yamlproto.TypedStructParts(m)
+			a = &anypb.Any{TypeUrl: url}
+		}
+		sec := c.table.messages[protoreflect.FullName(typeName(a.GetTypeUrl()))]
+		return sec != nil && (sec.whole == nil || sec.whole.class != Unsupported)
+	})
+	for i, p := range lb.GetPolicies() {
+		at := yamlproto.Join(path, "policies") + "[" + strconv.Itoa(i) + "]"
+		switch {
+		case chosen < 0 || i == chosen:
+			c.value(at, p.ProtoReflect(), false)
+		case i < chosen:
+			c.report(at, aType, typeName(p.GetTypedExtensionConfig().GetTypedConfig().GetTypeUrl()),
+				rule{class: Harmless, reason: "skipped, a later policy is supported"})
+		}
+	}
+}
+
+// unknown reports fields that are newer than this binary's protos.
+func (c *checker) unknown(path string, m protoreflect.Message, sec *message) {
+	seen := make(map[protowire.Number]bool)
+	for b := m.GetUnknown(); len(b) > 0; {
+		num, _, n := protowire.ConsumeField(b)
+		if n <= 0 {
+			return
+		}
+		if !seen[num] {
+			seen[num] = true
+			c.report(path, aField, sec.name+".#"+strconv.Itoa(int(num)), rule{security: sec.guarded, reason: "newer than this binary"})
+		}
+		b = b[n:]
+	}
+}
+
+func (c *checker) field(path string, m protoreflect.Message, fd protoreflect.FieldDescriptor, sec *message) {
+	name := string(fd.Name())
+	r := sec.fields[name] // no line: Unsupported, and security-bearing where the message is
+	if _, ok := sec.fields[name]; !ok {
+		r.security = sec.guarded
+	}
+	at, full := yamlproto.Join(path, name), sec.name+"."+name
+	values := sec.values[name]
+	if values == nil && r.class != Implemented {
+		c.report(at, aField, full, r)
+		return
+	}
+	v := m.Get(fd)
+	switch {
+	case fd.IsMap():
+		keys := make(map[string]protoreflect.Value, v.Map().Len())
+		v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+			keys[k.String()] = v
+			return true
+		})
+		for _, k := range slices.Sorted(maps.Keys(keys)) {
+			c.item(yamlproto.FieldPath(path, fd, k), full, keys[k], fd.MapValue(), r, values, false)
+		}
+	case fd.IsList():
+		for i := range v.List().Len() {
+			c.item(at+"["+strconv.Itoa(i)+"]", full, v.List().Get(i), fd, r, values, false)
+		}
+	default:
+		c.item(at, full, v, fd, r, values, isOptional(m))
+	}
+}
+
+// item checks one value of a field, whose class may depend on it.
+func (c *checker) item(at, full string, v protoreflect.Value, fd protoreflect.FieldDescriptor, r rule, values map[string]rule, optional bool) {
+	k := aField
+	if values != nil {
+		text := valueText(v, fd)
+		if vr, ok := values[text]; ok {
+			full, r, k = full+"="+text, vr, aValue
+		}
+	}
+	if r.class != Implemented {
+		c.report(at, k, full, r)
+		return
+	}
+	if fd.Message() != nil {
+		c.value(at, v.Message(), optional)
+	}
+}
+
+// isOptional tells extension points that say "leave it out if you do not know it" (HttpFilter, FilterConfig).
+func isOptional(m protoreflect.Message) bool {
+	fd := m.Descriptor().Fields().ByName("is_optional")
+	return fd != nil && fd.Kind() == protoreflect.BoolKind && m.Get(fd).Bool()
+}
+
+// valueText prints a scalar, or the scalar in a wrapper, as the table spells it.
+func valueText(v protoreflect.Value, fd protoreflect.FieldDescriptor) string {
+	switch {
+	case fd.Enum() != nil:
+		if ev := fd.Enum().Values().ByNumber(v.Enum()); ev != nil {
+			return string(ev.Name())
+		}
+		return strconv.Itoa(int(v.Enum()))
+	case fd.Message() == nil:
+		return v.String()
+	case strings.HasPrefix(string(fd.Message().FullName()), "google.protobuf.") && strings.HasSuffix(string(fd.Message().Name()), "Value"):
+		if inner := fd.Message().Fields().ByName("value"); inner != nil {
+			return v.Message().Get(inner).String()
+		}
+	}
+	return ""
+}
