@@ -41,10 +41,12 @@ type label struct {
 func (c tagCache) shape(path []string) (sh *shape, values []string) {
 	var parts []string
 	for _, name := range path {
-		parts = appendScope(parts, name)
+		if name != "" {
+			parts = appendScope(parts, name)
+		}
 	}
 	for i := range parts {
-		if named(parts[:i]) {
+		if named(parts[:i]) && !(i == 1 && parts[0] == "listener" && parts[i] == adminListener) {
 			values = append(values, parts[i])
 			parts[i] = configured
 		}

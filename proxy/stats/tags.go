@@ -1,6 +1,9 @@
 package stats
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // tagRules are Envoy's default tag extraction rules for what we emit, in the
 // order in which the labels are printed. A pattern is matched against the
@@ -16,7 +19,6 @@ var tagRules = [...]struct {
 }{
 	{"envoy.http_user_agent", "http.*.user_agent.$.**"},
 	{"envoy.virtual_cluster", "vhost.*.vcluster.$.**"},
-	{"envoy.route", "vhost.*.route.$.**"},
 	{"envoy.fault_downstream_cluster", "http.*.fault.$.**"},
 	{"envoy.ssl_cipher", "listener.*.ssl.cipher.$"},
 	{"cipher_suite", "cluster.*.ssl.ciphers.$"},
@@ -26,11 +28,15 @@ var tagRules = [...]struct {
 	{"envoy.connection_limit_prefix", "connection_limit.$.**"},
 	{"envoy.local_network_ratelimit_prefix", "local_rate_limit.$.**"},
 	{"envoy.local_http_ratelimit_prefix", "$.http_local_rate_limit.**"},
+	{"envoy.proxy_protocol_prefix", "proxy_proto.$.**"},
+	{"envoy.rbac_prefix", "$.rbac.**"},
+	{"envoy.rbac_http_prefix", "http.*.rbac.$.**"},
 	{"envoy.cluster_name", "cluster.$.**"},
 	{"envoy.http_conn_manager_prefix", "listener.*.http.$.**"},
 	{"envoy.http_conn_manager_prefix", "http.$.**"},
 	{"envoy.listener_address", "listener.$.**"},
 	{"envoy.virtual_host", "vhost.$.**"},
+	{"envoy.route", "vhost.*.route.$.**"},
 	{"envoy.rds_route_config", "http.*.rds.$.**"},
 }
 
@@ -70,14 +76,25 @@ func appendScope(parts []string, name string) []string {
 	return appendScope(append(parts, head), rest)
 }
 
+// adminListener is the one listener whose name Envoy does not make a label.
+const adminListener = "admin"
+
 // extractTags splits the parts of a full name into what stays and labels.
 func extractTags(parts []string) (rest []string, labels []label) {
+	parts = slices.Clone(parts)
 	drop := make([]bool, len(parts))
 	last := len(parts) - 1
 	if base, code, ok := cutCode(parts[last]); ok {
-		parts = append(parts[:last:last], base)
+		parts[last] = base
 		labels = append(labels, code)
 	}
+	for i, p := range parts[1:] {
+		if id, ok := strings.CutPrefix(p, "worker_"); ok && number(id) {
+			parts[i+1] = "worker"
+			labels = append(labels, label{name: "envoy.worker_id", value: id})
+		}
+	}
+	parts, version := cutProxyVersion(parts)
 	ordinal := func(at int) (n int) { // of the configured name at a place
 		for _, p := range parts[:at+1] {
 			if p == configured {
@@ -88,15 +105,18 @@ func extractTags(parts []string) (rest []string, labels []label) {
 	}
 	for _, r := range tagRules {
 		at := matchTag(r.pattern, parts)
-		if at < 0 || drop[at] {
+		switch {
+		case at < 0, drop[at], parts[0] == "listener" && at == 1 && parts[1] == adminListener:
 			continue
-		}
-		drop[at] = true
-		if parts[at] == configured {
+		case parts[at] == configured:
 			labels = append(labels, label{name: r.label, from: ordinal(at)})
-		} else {
+		default:
 			labels = append(labels, label{name: r.label, value: parts[at]})
 		}
+		drop[at] = true
+	}
+	if version != "" {
+		labels = append(labels, label{name: "envoy.proxy_protocol_version", value: version})
 	}
 	for i, p := range parts {
 		if !drop[i] && p != "" {
@@ -104,6 +124,24 @@ func extractTags(parts []string) (rest []string, labels []label) {
 		}
 	}
 	return rest, labels
+}
+
+// cutProxyVersion takes the version out of
+// `proxy_proto.[<stat_prefix>.]versions.v1.<base_stat>`.
+func cutProxyVersion(parts []string) (rest []string, version string) {
+	if parts[0] != "proxy_proto" {
+		return parts, ""
+	}
+	for i := 1; i+2 < len(parts); i++ {
+		if v, ok := strings.CutPrefix(parts[i+1], "v"); ok && parts[i] == "versions" && number(v) {
+			return slices.Delete(parts, i, i+2), v
+		}
+	}
+	return parts, ""
+}
+
+func number(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 // matchTag returns the place of the part the pattern captures, or -1.
