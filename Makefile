@@ -85,14 +85,22 @@ endif
 
 ##@ Keep it in order
 
-.PHONY: check
-check: $(TOOLS) ## format, vet, staticcheck, house rules
-	@echo "gofmt, gofumpt"; \
+.PHONY: check check-format check-vet check-static check-rules
+check: check-format check-vet check-static check-rules ## format, vet, staticcheck, house rules
+
+check-format: $(TOOLS)
+	@echo "gofmt -l, gofumpt -l"; \
 	bad=$$($(GOFILES) | xargs -r gofmt -l; $(GOFILES) | xargs -r bin/tools/gofumpt -l); \
 	[ -z "$$bad" ] || { printf 'not formatted (make fmt):\n%s\n' "$$(sort -u <<< "$$bad")" >&2; exit 1; }
+
+check-vet:
 	go vet ./...
 	go -C tools vet ./...
+
+check-static: $(TOOLS)
 	bin/tools/staticcheck ./...
+
+check-rules:
 	go test -count=1 ./test/arch
 
 .PHONY: fmt
