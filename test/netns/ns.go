@@ -33,6 +33,8 @@ type NS struct {
 	file  *os.File // set in New, never changed
 	bound string   // path under bindDir, or empty
 
+	madeDir bool // Bind made bindDir
+
 	mu    sync.Mutex
 	procs map[*exec.Cmd]struct{} // guarded by mu: started through Command, not yet waited for
 	done  bool                   // guarded by mu
@@ -87,7 +89,9 @@ func (n *NS) Bind() error {
 	if n.Name == "" || filepath.Base(n.Name) != n.Name {
 		return fmt.Errorf("netns %q: not a file name", n.Name)
 	}
-	if err := os.MkdirAll(bindDir, 0o755); err != nil {
+	if err := os.Mkdir(bindDir, 0o755); err == nil {
+		n.madeDir = true
+	} else if !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("netns %q: %w", n.Name, err)
 	}
 	path := filepath.Join(bindDir, n.Name)
@@ -201,6 +205,9 @@ func (n *NS) Close() error {
 			errs = append(errs, fmt.Errorf("netns %q: unmount %s: %w", n.Name, n.bound, err))
 		}
 		errs = append(errs, os.Remove(n.bound))
+	}
+	if n.madeDir {
+		_ = unix.Rmdir(bindDir) // unless somebody else uses it by now
 	}
 	errs = append(errs, n.file.Close())
 	return errors.Join(errs...)

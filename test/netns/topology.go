@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -100,6 +101,15 @@ func NewTopology(o Options) (_ *Topology, err error) {
 	if err = t.join(t.Server, ServerLink, 2, o.ServerAddrs); err != nil {
 		return nil, err
 	}
+	// Each interface has a global and a link-local address.
+	for _, e := range []struct {
+		ns   *NS
+		want int
+	}{{t.Client, 2 + count6(o.ClientAddrs)}, {t.Server, 2 + count6(o.ServerAddrs)}, {t.Gateway, 4}} {
+		if err = e.ns.Do(func() error { return settle(e.want) }); err != nil {
+			return nil, fmt.Errorf("netns %q: %w", e.ns.Name, err)
+		}
+	}
 	if !o.NoForward {
 		for _, key := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
 			if err = t.Gateway.SetSysctl(key, "1"); err != nil {
@@ -108,6 +118,15 @@ func NewTopology(o Options) (_ *Topology, err error) {
 		}
 	}
 	return t, nil
+}
+
+func count6(addrs []netip.Addr) (n int) {
+	for _, a := range addrs {
+		if a.Is6() {
+			n++
+		}
+	}
+	return n
 }
 
 // join links the gateway's interface gw to end, in subnet 10.91.<subnet>.0/24
@@ -144,17 +163,20 @@ func (t *Topology) join(end *NS, gw string, subnet byte, more []netip.Addr) erro
 	return nil
 }
 
-// setup gives the interface its addresses and sets it up, without duplicate
-// address detection: an address must be usable at once.
+// setup gives the interface its addresses and sets it up. Nothing is left to the
+// kernel's own time: there is no duplicate address detection, and the link-local
+// address, which the kernel would add when the carrier is seen, is given too.
 func setup(name string, addrs []netip.Addr) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
-	if err := os.WriteFile(sysctlPath("net.ipv6.conf."+name+".accept_dad"), []byte("0"), 0); err != nil {
-		return fmt.Errorf("turn off duplicate address detection on %s: %w", name, err)
+	for _, s := range [][2]string{{"accept_dad", "0"}, {"addr_gen_mode", "1"}} { // 1: IN6_ADDR_GEN_MODE_NONE
+		if err := os.WriteFile(sysctlPath("net.ipv6.conf."+name+"."+s[0]), []byte(s[1]), 0); err != nil {
+			return fmt.Errorf("set %s of %s: %w", s[0], name, err)
+		}
 	}
-	for _, a := range addrs {
+	for _, a := range append(addrs, linkLocal(addrs[0])) {
 		bits := 24
 		if a.Is6() {
 			bits = 64
@@ -171,6 +193,36 @@ func setup(name string, addrs []netip.Addr) error {
 		return fmt.Errorf("set %s up: %w", name, err)
 	}
 	return nil
+}
+
+// settleTimeout is far beyond the few milliseconds that the kernel takes.
+const settleTimeout = 5 * time.Second
+
+// settle waits until the kernel has made the local routes of the thread's
+// namespace, want IPv6 addresses beside ::1: it does so in the background, when
+// both ends of a link are up.
+func settle(want int) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	filter := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL}
+	for deadline := time.Now().Add(settleTimeout); ; <-tick.C {
+		routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return fmt.Errorf("list local routes: %w", err)
+		}
+		if err == nil && len(routes) > want {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("local routes: %d after %v, want %d", len(routes), settleTimeout, want+1)
+		}
+	}
+}
+
+// linkLocal makes fe80::<subnet>:<host> of 10.91.<subnet>.<host>.
+func linkLocal(a netip.Addr) netip.Addr {
+	b := a.As4()
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 13: b[2], 15: b[3]})
 }
 
 // Close closes the three namespaces and everything started in them.
