@@ -205,7 +205,7 @@ func (h *Handle) survey(tables []observedTable) (old *observedTable, others []ro
 			err = fmt.Errorf("table: route table %d is used by inet %s", p.Table, t.name)
 		case k.priority <= p.Priority+2 && p.Priority <= k.priority+2:
 			err = fmt.Errorf("priority: %d to %d meets that of inet %s, %d to %d", p.Priority, p.Priority+2, t.name, k.priority, k.priority+2)
-		case (k.mark^p.Mark)&k.mask&p.MarkMask == 0:
+		case p.Mark&k.mask == k.mark || k.mark&p.MarkMask == p.Mark:
 			err = fmt.Errorf("mark: %#x/%#x cannot be told from that of inet %s, %#x/%#x", p.Mark, p.MarkMask, t.name, k.mark, k.mask)
 		}
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -247,4 +249,23 @@ func spoof(n, a string, c syscall.RawConn) error {
 		return sockopt(unix.SOL_IPV6, unix.IPV6_TRANSPARENT, 1)(n, a, c)
 	}
 	return sockopt(unix.SOL_IP, unix.IP_TRANSPARENT, 1)(n, a, c)
+}
+
+// synRetrans is how many SYNs ns has sent again (TcpExt TCPSynRetrans).
+func (r *rig) synRetrans(ns *netns.NS) (n int) {
+	r.t.Helper()
+	var b []byte
+	if err := ns.Do(func() (err error) { b, err = os.ReadFile("/proc/thread-self/net/netstat"); return err }); err != nil {
+		r.t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	names, values := strings.Fields(lines[0]), strings.Fields(lines[1])
+	i := slices.Index(names, "TCPSynRetrans")
+	if i < 0 {
+		r.t.Fatalf("no TCPSynRetrans in %q", names)
+	}
+	if _, err := fmt.Sscan(values[i], &n); err != nil {
+		r.t.Fatal(err)
+	}
+	return n
 }

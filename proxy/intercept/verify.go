@@ -202,9 +202,9 @@ func (v *verifier) shadows(rt *rtConn) error {
 			if r.Mask != nil {
 				mask = *r.Mask
 			}
-			if r.Mark != 0 && (r.Mark^v.p.Mark)&mask&v.p.MarkMask == 0 && mask&v.p.MarkMask != 0 {
+			if r.Mark != 0 && v.p.Mark&mask == r.Mark {
 				v.add("ip-rule-shadowed", Problem, fmt.Sprintf("choose other marks, or a priority below %d", r.Priority),
-					"policy rule %d (fwmark %#x/%#x, table %d) may catch our mark %#x/%#x first", r.Priority, r.Mark, mask, r.Table, v.p.Mark, v.p.MarkMask)
+					"policy rule %d (fwmark %#x/%#x, table %d) catches our mark %#x/%#x first", r.Priority, r.Mark, mask, r.Table, v.p.Mark, v.p.MarkMask)
 			}
 		}
 	}
