@@ -19,7 +19,7 @@ const (
 	// BreakerName is the key of typed_extension_protocol_options that configures the half-open circuit breaker.
 	BreakerName = "weir.circuit_breaker"
 	// BreakerURL is the type_url inside the TypedStruct.
-	BreakerURL = "type.googleapis.com/weir.CircuitBreaker"
+	BreakerURL = "type.googleapis.com/weir.circuit_breaker"
 )
 
 // decodeBreaker reads Weir's own breaker, a TypedStruct because Weir has no protos. docs/circuit-breaking.md describes it.

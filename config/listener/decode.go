@@ -136,11 +136,8 @@ func decodeFilters(l *fielderr.List, at string, filters []*listenerv3.Filter, ct
 	return out
 }
 
-// decodeListenerFilters reads listener_filters. use_original_dst adds the original_dst filter when it is not there, as in Envoy.
 func decodeListenerFilters(l *fielderr.List, p *listenerv3.Listener, ctx *extension.Context) []ListenerFilter {
-	const originalDst = "envoy.filters.listener.original_dst"
 	var out []ListenerFilter
-	found := false
 	for i, f := range p.GetListenerFilters() {
 		path := fielderr.Index("listener_filters", i)
 		if f.GetConfigDiscovery() != nil {
@@ -149,28 +146,62 @@ func decodeListenerFilters(l *fielderr.List, p *listenerv3.Listener, ctx *extens
 		}
 		d := ListenerFilter{}
 		var err error
-		d.Parsed, err = ctx.Parse(extension.ListenerFilter, f.GetName(), f.GetTypedConfig())
-		if err != nil {
+		if d.Parsed, err = ctx.Parse(extension.ListenerFilter, f.GetName(), f.GetTypedConfig()); err != nil {
 			l.Add(path, err)
-		} else if d.Factory.Name == originalDst {
-			found = true
 		}
 		if q := f.GetFilterDisabled(); q != nil {
-			d.DisabledFor = decodePredicate(l, path+".filter_disabled", q)
+			d.DisabledFor = decodePredicate(l, path+".filter_disabled", 0, q)
 		}
 		out = append(out, d)
 	}
-	if p.GetUseOriginalDst().GetValue() && !found {
-		f, ok := ctx.Registry.ByName(extension.ListenerFilter, originalDst)
-		if !ok {
-			l.Addf("use_original_dst", "not supported")
-			return out
-		}
-		d, err := ctx.Parse(extension.ListenerFilter, originalDst, &anypb.Any{TypeUrl: f.TypeURL})
-		l.Add("use_original_dst", err)
-		out = append(out, ListenerFilter{Parsed: d})
+	if p.GetUseOriginalDst().GetValue() {
+		out = implied(l, "use_original_dst", originalDst, out, ctx)
+	}
+	if at := needsTLSInspector(p); at != "" {
+		out = implied(l, at, tlsInspector, out, ctx)
 	}
 	return out
+}
+
+// The listener filters that Envoy adds itself when the configuration needs them and does not have them.
+const (
+	originalDst  = "envoy.filters.listener.original_dst"
+	tlsInspector = "envoy.filters.listener.tls_inspector"
+)
+
+// needsTLSInspector gives the path of the first match that only the TLS inspector can fulfil; "" when there is none.
+func needsTLSInspector(p *listenerv3.Listener) string {
+	for i, f := range p.GetFilterChains() {
+		m := f.GetFilterChainMatch()
+		at := fielderr.Index("filter_chains", i) + ".filter_chain_match."
+		switch {
+		case m.GetTransportProtocol() == "tls":
+			return at + "transport_protocol"
+		case m.GetTransportProtocol() != "":
+		case len(m.GetServerNames()) > 0:
+			return at + "server_names"
+		case len(m.GetApplicationProtocols()) > 0:
+			return at + "application_protocols"
+		}
+	}
+	return ""
+}
+
+// implied adds a listener filter with its defaults unless it is there. at is the field that wants it.
+func implied(l *fielderr.List, at, name string, filters []ListenerFilter, ctx *extension.Context) []ListenerFilter {
+	for _, f := range filters {
+		if f.Factory != nil && f.Factory.Name == name {
+			return filters
+		}
+	}
+	f, ok := ctx.Registry.ByName(extension.ListenerFilter, name)
+	if !ok {
+		l.Addf(at, "needs the listener filter %s, which is not supported", name)
+		return filters
+	}
+	d, err := ctx.Parse(extension.ListenerFilter, name, &anypb.Any{TypeUrl: f.TypeURL})
+	l.Add(at, err)
+	return append(filters, ListenerFilter{Parsed: d})
 }
 
 func decodeAccessLog(l *fielderr.List, at string, logs []*accesslogv3.AccessLog, ctx *extension.Context) []extension.Parsed {

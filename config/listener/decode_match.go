@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/match"
 )
 
 func decodeMatch(l *fielderr.List, at string, p *listenerv3.FilterChainMatch) *Match {
@@ -56,17 +57,15 @@ func decodePrefixes(l *fielderr.List, at string, ranges []*corev3.CidrRange) []n
 	got := seen[netip.Prefix]{}
 	for i, r := range ranges {
 		path := fielderr.Index(at, i)
-		a, err := netip.ParseAddr(r.GetAddressPrefix())
-		if err != nil || a.Zone() != "" {
-			l.Addf(path+".address_prefix", "%q is not an IP address", r.GetAddressPrefix())
+		p, err := match.NewPrefix(r)
+		if err != nil {
+			l.Add(path, err)
 			continue
 		}
-		bits := r.GetPrefixLen().GetValue() // unset is 0, as in Envoy
-		if bits > uint32(a.BitLen()) {
-			l.Addf(path+".prefix_len", "%d is more than the %d bits of %s", bits, a.BitLen(), a)
-			continue
+		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 { // connections have the IPv4 address
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
 		}
-		out = got.add(l, path, out, netip.PrefixFrom(a, int(bits)).Masked())
+		out = got.add(l, path, out, p)
 	}
 	return out
 }

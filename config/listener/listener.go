@@ -24,9 +24,9 @@ type Listener struct {
 	Backlog        int  // tcp_backlog_size; 0 is the system's default
 	Direction      Direction
 
-	Filters           []ListenerFilter
-	FiltersTimeout    time.Duration // default 15 s; 0 waits for ever
-	ContinueOnTimeout bool          // else the connection is closed
+	Filters           []ListenerFilter // with original_dst and tls_inspector where Envoy adds them itself
+	FiltersTimeout    time.Duration    // default 15 s; 0 waits for ever
+	ContinueOnTimeout bool             // else the connection is closed
 
 	Selector *Selector // over Chains and Default
 	Chains   []*FilterChain

@@ -52,14 +52,21 @@ func (p *Predicate) Matches(c *info.Conn) bool {
 	return c.Dest.IsValid() && p.lo <= port && port < p.hi
 }
 
-func decodePredicate(l *fielderr.List, at string, p *listenerv3.ListenerFilterChainMatchPredicate) *Predicate {
+// maxPredicate bounds how deep predicates may stand in predicates.
+const maxPredicate = 32
+
+func decodePredicate(l *fielderr.List, at string, depth int, p *listenerv3.ListenerFilterChainMatchPredicate) *Predicate {
+	if depth > maxPredicate {
+		l.Addf(at, "nested deeper than %d", maxPredicate)
+		return nil
+	}
 	switch r := p.GetRule().(type) {
 	case *listenerv3.ListenerFilterChainMatchPredicate_OrMatch:
-		return &Predicate{op: or, of: decodeRules(l, at+".or_match", r.OrMatch)}
+		return &Predicate{op: or, of: decodeRules(l, at+".or_match", depth, r.OrMatch)}
 	case *listenerv3.ListenerFilterChainMatchPredicate_AndMatch:
-		return &Predicate{op: and, of: decodeRules(l, at+".and_match", r.AndMatch)}
+		return &Predicate{op: and, of: decodeRules(l, at+".and_match", depth, r.AndMatch)}
 	case *listenerv3.ListenerFilterChainMatchPredicate_NotMatch:
-		return &Predicate{op: not, of: []*Predicate{decodePredicate(l, at+".not_match", r.NotMatch)}}
+		return &Predicate{op: not, of: []*Predicate{decodePredicate(l, at+".not_match", depth+1, r.NotMatch)}}
 	case *listenerv3.ListenerFilterChainMatchPredicate_AnyMatch:
 		return &Predicate{op: always}
 	case *listenerv3.ListenerFilterChainMatchPredicate_DestinationPortRange:
@@ -70,13 +77,13 @@ func decodePredicate(l *fielderr.List, at string, p *listenerv3.ListenerFilterCh
 		return &Predicate{op: destinationPort, lo: lo, hi: hi}
 	}
 	l.Addf(at+".rule", "unset")
-	return &Predicate{op: not, of: []*Predicate{{op: always}}}
+	return nil
 }
 
-func decodeRules(l *fielderr.List, at string, s *listenerv3.ListenerFilterChainMatchPredicate_MatchSet) []*Predicate {
+func decodeRules(l *fielderr.List, at string, depth int, s *listenerv3.ListenerFilterChainMatchPredicate_MatchSet) []*Predicate {
 	var out []*Predicate
 	for i, r := range s.GetRules() {
-		out = append(out, decodePredicate(l, fielderr.Index(at+".rules", i), r))
+		out = append(out, decodePredicate(l, fielderr.Index(at+".rules", i), depth+1, r))
 	}
 	return out
 }

@@ -2,63 +2,44 @@ package listener
 
 import (
 	"net/netip"
-	"slices"
+
+	"github.com/weirproxy/weir/config/match"
 )
 
-// prefixes finds the longest prefix that holds an address: one map a prefix length, longest first. A listener has few lengths,
-// so this is two or three map lookups.
+// prefixes are the nodes of one level by address range, and that of the chains that name none.
 type prefixes[T any] struct {
-	v4, v6 []length[T]
-	any    T // of the chains that name no prefix
+	ranges match.CIDRs[*T]
+	made   map[netip.Prefix]*T // the nodes again, while the tree grows
+	any    *T
 }
 
-type length[T any] struct {
-	bits int
-	by   map[netip.Addr]*T
-}
-
-// find gives the zero value when nothing holds the address. A nil receiver holds nothing.
-func (p *prefixes[T]) find(a netip.Addr) (zero T) {
+// find gives the node of the longest range that holds the address; nil when there is none. A nil receiver holds nothing.
+func (p *prefixes[T]) find(a netip.Addr) *T {
 	if p == nil {
-		return zero
+		return nil
 	}
-	if len(p.v4)+len(p.v6) > 0 {
-		a = plain(a)
-		lengths := p.v6
-		if a.Is4() {
-			lengths = p.v4
-		}
-		for i := range lengths {
-			q, err := a.Prefix(lengths[i].bits)
-			if err != nil {
-				break
-			}
-			if v, ok := lengths[i].by[q.Addr()]; ok {
-				return *v
-			}
+	if p.ranges.Len() > 0 {
+		if v, _, ok := p.ranges.Find(plain(a)); ok {
+			return v
 		}
 	}
 	return p.any
 }
 
-// at gives the place of a prefix, made when there is none; the zero Prefix is any address.
+// at gives the node of a range, made when there is none; the zero Prefix is any address.
 func (p *prefixes[T]) at(q netip.Prefix) *T {
 	if !q.IsValid() {
-		return &p.any
+		return made(&p.any)
 	}
-	lengths := &p.v6
-	if q.Addr().Is4() {
-		lengths = &p.v4
-	}
-	i, ok := slices.BinarySearchFunc(*lengths, q.Bits(), func(l length[T], bits int) int { return bits - l.bits })
-	if !ok {
-		*lengths = slices.Insert(*lengths, i, length[T]{q.Bits(), map[netip.Addr]*T{}})
-	}
-	m := (*lengths)[i].by
-	v := m[q.Addr()]
+	v := p.made[q]
 	if v == nil {
 		v = new(T)
-		m[q.Addr()] = v
+		if p.made == nil {
+			p.made = map[netip.Prefix]*T{}
+		}
+		if p.ranges.Add(q, v) == nil { // an error would say that it is there
+			p.made[q] = v
+		}
 	}
 	return v
 }

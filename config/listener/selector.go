@@ -16,8 +16,8 @@ type Selector struct {
 	def    *FilterChain
 
 	// The levels of the search. Each has the chains that name a value, by value, and those that do not ask.
-	ports   map[uint16]*prefixes[*names]
-	anyPort *prefixes[*names]
+	ports   map[uint16]*prefixes[names]
+	anyPort *prefixes[names]
 }
 
 type names struct {
@@ -32,12 +32,12 @@ type transports struct {
 }
 
 type protocols struct {
-	by  map[string]*prefixes[*sources]
-	any *prefixes[*sources]
+	by  map[string]*prefixes[sources]
+	any *prefixes[sources]
 }
 
 type sources struct {
-	types [sourceTypes]*prefixes[*sourcePorts]
+	types [sourceTypes]*prefixes[sourcePorts]
 }
 
 type sourcePorts struct {
@@ -117,7 +117,7 @@ func (t *transports) find(protocol string) *protocols {
 }
 
 // find takes the client's first protocol that any chain names.
-func (p *protocols) find(offered [][]byte) *prefixes[*sources] {
+func (p *protocols) find(offered [][]byte) *prefixes[sources] {
 	if len(p.by) > 0 {
 		for _, o := range offered {
 			if s, ok := p.by[string(o)]; ok {
@@ -128,7 +128,7 @@ func (p *protocols) find(offered [][]byte) *prefixes[*sources] {
 	return p.any
 }
 
-func (s *sources) find(c *info.Conn) *prefixes[*sourcePorts] {
+func (s *sources) find(c *info.Conn) *prefixes[sourcePorts] {
 	if s.types[SameIPOrLoopback] != nil || s.types[External] != nil {
 		if p := s.types[sourceType(c)]; p != nil {
 			return p
@@ -182,16 +182,9 @@ func (s *Selector) add(f *FilterChain, m *Match) (other *FilterChain) {
 		dst = entry(&s.ports, m.DestinationPort)
 	}
 	for _, p := range orUnset(m.Prefixes) {
-		n := made(made(dst).at(p))
+		n := made(dst).at(p)
 		for _, name := range orUnset(m.ServerNames) {
-			t := &n.any
-			switch {
-			case name != "" && name[0] == '*':
-				t = entry(&n.suffixes, name[1:])
-			case name != "":
-				t = entry(&n.exact, name)
-			}
-			tr := made(t)
+			tr := n.at(name)
 			pr := &tr.any
 			if m.TransportProtocol != "" {
 				pr = entry(&tr.by, m.TransportProtocol)
@@ -203,9 +196,9 @@ func (s *Selector) add(f *FilterChain, m *Match) (other *FilterChain) {
 					d = entry(&protos.by, alpn)
 				}
 				for _, dp := range orUnset(m.DirectSourcePrefixes) {
-					src := made(made(d).at(dp))
+					src := made(d).at(dp)
 					for _, sp := range orUnset(m.SourcePrefixes) {
-						leaf := made(made(&src.types[m.SourceType]).at(sp))
+						leaf := made(&src.types[m.SourceType]).at(sp)
 						if o := leaf.add(f, m.SourcePorts); o != nil && other == nil {
 							other = o
 						}
@@ -234,6 +227,17 @@ func (l *sourcePorts) add(f *FilterChain, ports []uint16) (other *FilterChain) {
 		l.any = f
 	}
 	return nil
+}
+
+// at gives the node of a name, a suffix or, for "", of no name.
+func (n *names) at(name string) *transports {
+	switch {
+	case name == "":
+		return made(&n.any)
+	case name[0] == '*':
+		return made(entry(&n.suffixes, name[1:]))
+	}
+	return made(entry(&n.exact, name))
 }
 
 // made gives the node at a place, making it when there is none.
