@@ -18,11 +18,26 @@ type Filter struct {
 	Invert bool
 	// Kinds keeps only these kinds (Envoy: type); empty keeps all.
 	Kinds []Kind
+	// Buckets says how histograms are printed (Envoy: histogram_buckets).
+	Buckets Buckets
 }
 
+// Buckets is a way to print a histogram.
+type Buckets uint8
+
+// The ways. Text and JSON print a summary unless told otherwise, Prometheus
+// cumulative buckets; disjoint ones are not for Prometheus.
+const (
+	BucketsDefault    Buckets = iota
+	BucketsCumulative         // how many values are at most each bound
+	BucketsDisjoint           // how many values are between a bound and the one before
+	BucketsSummary            // quantiles
+)
+
 // ParseFilter reads the query parameters of Envoy's /stats and
-// /stats/prometheus that choose statistics: usedonly, filter, invert_filter
-// and type. Others are the caller's to judge.
+// /stats/prometheus that choose statistics and their form: usedonly, filter,
+// invert_filter, type and histogram_buckets, of which `detailed` and
+// `prometheusnative` are refused. Others are the caller's to judge.
 func ParseFilter(q url.Values) (Filter, error) {
 	f := Filter{UsedOnly: q.Has("usedonly"), Invert: q.Has("invert_filter")}
 	if expr := q.Get("filter"); expr != "" {
@@ -42,6 +57,19 @@ func ParseFilter(q url.Values) (Filter, error) {
 		f.Kinds = []Kind{KindHistogram}
 	default:
 		return Filter{}, fmt.Errorf("type %q: want All, Counters, Gauges or Histograms", t)
+	}
+	switch b := q.Get("histogram_buckets"); b {
+	case "":
+	case "cumulative":
+		f.Buckets = BucketsCumulative
+	case "disjoint":
+		f.Buckets = BucketsDisjoint
+	case "summary":
+		f.Buckets = BucketsSummary
+	case "detailed", "prometheusnative":
+		return Filter{}, fmt.Errorf("histogram_buckets %q: valid in Envoy, not supported here", b)
+	default:
+		return Filter{}, fmt.Errorf("histogram_buckets %q: want cumulative, disjoint or summary", b)
 	}
 	return f, nil
 }

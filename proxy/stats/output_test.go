@@ -25,6 +25,35 @@ func TestOutputGolden(t *testing.T) {
 	golden(t, "stats.prom", prom.Bytes())
 }
 
+func TestHistogramBuckets(t *testing.T) {
+	s := NewStore()
+	h := s.Scope("cluster.a").Histogram("t")
+	for _, v := range []uint64{0, 4, 43, 48, 7200000} {
+		h.Record(v)
+	}
+	var out bytes.Buffer
+	for _, mode := range []string{"summary", "cumulative", "disjoint"} {
+		f, err := ParseFilter(url.Values{"histogram_buckets": {mode}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString("== " + mode + "\n")
+		if err := s.WriteText(&out, f); err != nil {
+			t.Fatal(err)
+		}
+		var js bytes.Buffer
+		if err := s.WriteJSON(&js, f); err != nil || !json.Valid(js.Bytes()) {
+			t.Errorf("%s: error %v, JSON %s", mode, err, &js)
+		}
+		out.WriteString(js.String() + "\n")
+		err = s.WritePrometheus(&out, f)
+		if (err != nil) != (mode == "disjoint") {
+			t.Errorf("%s for Prometheus: %v", mode, err)
+		}
+	}
+	golden(t, "buckets.txt", out.Bytes())
+}
+
 func TestEmptyStoreOutput(t *testing.T) {
 	s := NewStore()
 	s.Scope("cluster.a") // a scope without statistics prints nothing
@@ -89,6 +118,8 @@ func TestParseFilterRefuses(t *testing.T) {
 		}
 	}
 	f(url.Values{"filter": {"("}}, `filter "(": error parsing regexp`)
+	f(url.Values{"histogram_buckets": {"detailed"}}, `histogram_buckets "detailed": valid in Envoy, not supported here`)
+	f(url.Values{"histogram_buckets": {"x"}}, `histogram_buckets "x": want cumulative, disjoint or summary`)
 	f(url.Values{"type": {"Things"}}, `type "Things": want All, Counters, Gauges or Histograms`)
 }
 

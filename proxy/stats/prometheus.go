@@ -3,6 +3,7 @@ package stats
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"io"
 	"slices"
 	"strconv"
@@ -34,6 +35,9 @@ type series struct {
 // counters, then gauges, then histograms. Names under the scope `weir` keep
 // that prefix instead of `envoy`.
 func (s *Store) WritePrometheus(w io.Writer, f Filter) error {
+	if f.Buckets == BucketsDisjoint {
+		return errors.New("histogram_buckets disjoint: unsupported for Prometheus")
+	}
 	bw := bufio.NewWriterSize(w, 64<<10)
 	kinds := make(map[string]Kind) // a metric name may have one type only
 	for _, fam := range families(s.views(), f) {
@@ -42,13 +46,17 @@ func (s *Store) WritePrometheus(w io.Writer, f Filter) error {
 			name += "_" + fam.kind.String()
 		}
 		kinds[name] = fam.kind
-		bw.WriteString("# TYPE " + name + " " + fam.kind.String() + "\n")
+		typ := fam.kind.String()
+		if fam.kind == KindHistogram && f.Buckets == BucketsSummary {
+			typ = "summary"
+		}
+		bw.WriteString("# TYPE " + name + " " + typ + "\n")
 		for all := fam.series; len(all) > 0; {
 			n := 1
 			for n < len(all) && all[n].labels == all[0].labels {
 				n++
 			}
-			writeSeries(bw, name, fam.kind, all[:n])
+			writeSeries(bw, name, fam.kind, f.Buckets, all[:n])
 			all = all[n:]
 		}
 	}
@@ -94,27 +102,26 @@ func families(views []*view, f Filter) []*family {
 
 // writeSeries prints one series. Names that differ only in characters
 // Prometheus forbids end up as the same series; their values are added.
-func writeSeries(bw *bufio.Writer, name string, kind Kind, same []series) {
-	labels := same[0].labels
-	line := func(suffix, le string, value uint64, negative bool) {
+func writeSeries(bw *bufio.Writer, name string, kind Kind, mode Buckets, same []series) {
+	open := func(suffix, label, value string) { // up to the number
 		bw.WriteString(name)
 		bw.WriteString(suffix)
 		bw.WriteByte('{')
-		bw.WriteString(labels)
-		if le != "" {
-			if labels != "" {
+		bw.WriteString(same[0].labels)
+		if label != "" {
+			if same[0].labels != "" {
 				bw.WriteByte(',')
 			}
-			bw.WriteString(`le="`)
-			bw.WriteString(le)
+			bw.WriteString(label)
+			bw.WriteString(`="`)
+			bw.WriteString(value)
 			bw.WriteByte('"')
 		}
 		bw.WriteString("} ")
-		if negative {
-			bw.WriteByte('-')
-		}
-		bw.Write(strconv.AppendUint(bw.AvailableBuffer(), value, 10))
-		bw.WriteByte('\n')
+	}
+	line := func(suffix, label, value string, n uint64) {
+		open(suffix, label, value)
+		bw.Write(append(strconv.AppendUint(bw.AvailableBuffer(), n, 10), '\n'))
 	}
 	switch kind {
 	case KindCounter:
@@ -122,23 +129,31 @@ func writeSeries(bw *bufio.Writer, name string, kind Kind, same []series) {
 		for _, sr := range same {
 			n += sr.stat.(*Counter).Value()
 		}
-		line("", "", n, false)
+		line("", "", "", n)
 	case KindGauge:
 		var n int64
 		for _, sr := range same {
 			n += sr.stat.(*Gauge).Value()
 		}
-		line("", "", uint64(max(n, -n)), n < 0)
+		open("", "", "")
+		bw.Write(append(strconv.AppendInt(bw.AvailableBuffer(), n, 10), '\n'))
 	default:
 		sum := same[0].stat.(*Histogram).Summary()
 		for _, sr := range same[1:] {
 			sum.merge(sr.stat.(*Histogram).Summary())
 		}
-		for _, le := range buckets {
-			line("_bucket", string(appendFloat(nil, le)), sum.AtMost(le), false)
+		if mode == BucketsSummary {
+			for _, q := range quantiles {
+				open("", "quantile", string(appendQuantile(nil, q/100)))
+				bw.Write(append(appendQuantile(bw.AvailableBuffer(), sum.Quantile(q/100)), '\n'))
+			}
+		} else {
+			sum.eachBucket(BucketsCumulative, func(_ int, le float64, n uint64) {
+				line("_bucket", "le", string(appendFloat(nil, le)), n)
+			})
+			line("_bucket", "le", "+Inf", sum.Count)
 		}
-		line("_bucket", "+Inf", sum.Count, false)
-		line("_sum", "", sum.Sum, false)
-		line("_count", "", sum.Count, false)
+		line("_sum", "", "", sum.Sum)
+		line("_count", "", "", sum.Count)
 	}
 }

@@ -4,12 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
-	"math"
 	"strconv"
 )
-
-// quantiles are the ones Envoy prints, in per cent.
-var quantiles = [...]float64{0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100}
 
 // WriteText prints the statistics as Envoy's /stats does: counters and gauges
 // sorted by name, then histograms as quantiles (interval,cumulative).
@@ -29,20 +25,7 @@ func (s *Store) WriteText(w io.Writer, f Filter) error {
 			return
 		}
 		buf = append(sm.appendName(buf[:0]), ": "...)
-		if !h.Used() {
-			bw.Write(append(buf, "No recorded values\n"...))
-			return
-		}
-		sum := h.Summary()
-		for i, q := range quantiles {
-			if i > 0 {
-				buf = append(buf, ' ')
-			}
-			buf = appendFloat(append(buf, 'P'), q)
-			buf = appendQuantile(append(buf, "(nan,"...), sum.Quantile(q/100))
-			buf = append(buf, ')')
-		}
-		bw.Write(append(buf, '\n'))
+		bw.Write(append(appendHistogramText(buf, h, f.Buckets), '\n'))
 	})
 	return bw.Flush() // a bufio.Writer keeps its first error
 }
@@ -63,6 +46,7 @@ func (s *Store) WriteJSON(w io.Writer, f Filter) error {
 			sep = ","
 		}
 	})
+	open, closing := histogramsJSON(f.Buckets)
 	first := true
 	walkSorted(views, f, func(sm *sample) {
 		h, ok := sm.stat.(*Histogram)
@@ -72,19 +56,12 @@ func (s *Store) WriteJSON(w io.Writer, f Filter) error {
 		buf = append(buf[:0], ',')
 		if first {
 			first = false
-			buf = append(append(buf[:0], sep...), `{"histograms":{"supported_quantiles":[`...)
-			for i, q := range quantiles {
-				if i > 0 {
-					buf = append(buf, ',')
-				}
-				buf = appendFloat(buf, q)
-			}
-			buf = append(buf, `],"computed_quantiles":[`...)
+			buf = append(append(buf[:0], sep...), open...)
 		}
-		bw.Write(appendQuantiles(buf, sm.appendName(nil), h))
+		bw.Write(appendHistogramJSON(buf, sm.appendName(nil), h, f.Buckets))
 	})
 	if !first {
-		bw.WriteString(`]}}`)
+		bw.WriteString(closing)
 	}
 	bw.WriteString("]}")
 	return bw.Flush()
@@ -102,36 +79,7 @@ func appendValue(buf []byte, st any) []byte {
 	}
 }
 
-// appendQuantiles appends one histogram; what has no value is null, as in Envoy.
-func appendQuantiles(buf, name []byte, h *Histogram) []byte {
-	buf = append(appendJSON(append(buf, `{"name":`...), name), `,"values":[`...)
-	sum := h.Summary()
-	for i, q := range quantiles {
-		if i > 0 {
-			buf = append(buf, ',')
-		}
-		buf = append(buf, `{"interval":null,"cumulative":`...)
-		if sum.Count == 0 {
-			buf = append(buf, "null"...)
-		} else {
-			buf = appendQuantile(buf, sum.Quantile(q/100))
-		}
-		buf = append(buf, '}')
-	}
-	return append(buf, "]}"...)
-}
-
-// appendQuantile appends a quantile to three decimals; interpolation in binary
-// fractions makes no sense beyond that.
-func appendQuantile(buf []byte, v float64) []byte {
-	return appendFloat(buf, math.Round(v*1000)/1000)
-}
-
-// appendFloat appends the shortest decimal form, without an exponent.
-func appendFloat(buf []byte, v float64) []byte {
-	return strconv.AppendFloat(buf, v, 'f', -1, 64)
-}
-
+// appendJSON appends a JSON string.
 func appendJSON(buf, s []byte) []byte {
 	q, err := json.Marshal(string(s))
 	if err != nil { // a string always marshals
