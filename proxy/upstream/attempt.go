@@ -1,0 +1,198 @@
+package upstream
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/upstream/breaker"
+)
+
+// An Attempt is the use of one upstream connection for one request. It is the
+// caller's until Release, Close or Abort, after which it must not be touched: it
+// may already serve another request.
+type Attempt struct {
+	*h1.Client
+	Host   *Host
+	Reused bool // the connection has carried a request before
+
+	// set when opened, never changed
+	sock   *netio.Socket
+	key    poolKey
+	gen    uint32
+	opened time.Time
+
+	// owned by the caller
+	requests uint32
+	token    breaker.Token
+	reported bool
+
+	gone atomic.Bool // destroyed
+
+	// guarded by the pool's mu
+	idle         bool
+	since        time.Time
+	newer, older *Attempt
+}
+
+// end is who ended a connection.
+type end uint8
+
+const (
+	endLocal end = iota
+	endRemote
+)
+
+func (a *Attempt) hungUp() bool { return a.sock.HungUp() }
+
+// begin makes the connection the caller's for one request.
+func (a *Attempt) begin(t breaker.Token) {
+	a.Reused = a.requests > 0
+	a.requests++
+	a.token, a.reported = t, false
+	st := a.Host.cluster.stats
+	st.RqTotal.Inc()
+	st.RqActive.Inc()
+	a.Host.count.rqTotal.Add(1)
+	a.Host.requests.Add(1)
+}
+
+func (a *Attempt) finish() {
+	a.Host.cluster.stats.RqActive.Dec()
+	a.Host.requests.Add(-1)
+	if !a.reported {
+		a.token.Done(false, false)
+	}
+	a.token = breaker.Token{}
+}
+
+// LocalAddr is our address on the connection.
+func (a *Attempt) LocalAddr() netip.AddrPort { return a.sock.LocalAddr() }
+
+// Report tells what came of the attempt, once; further calls do nothing.
+func (a *Attempt) Report(o Outcome) {
+	if a.reported {
+		return
+	}
+	a.reported = true
+	a.token.Done(o.failed())
+	a.Host.Report(o)
+}
+
+// Release ends the attempt: the connection goes back to the pool if it can carry
+// another exchange, and is closed otherwise.
+func (a *Attempt) Release() {
+	a.finish()
+	reusable := a.Client.Settle()
+	c := a.Host.cluster
+	cfg := c.cfg.Load()
+	now := time.Now()
+	switch {
+	case a.hungUp():
+		a.destroy(endRemote)
+	case !reusable, a.gen != c.gen.Load():
+		a.destroy(endLocal)
+	case cfg.HTTP.MaxRequestsPerConn > 0 && a.requests >= cfg.HTTP.MaxRequestsPerConn:
+		c.stats.CxMaxRequests.Inc()
+		a.destroy(endLocal)
+	case cfg.HTTP.MaxConnDuration > 0 && now.Sub(a.opened) >= cfg.HTTP.MaxConnDuration:
+		c.stats.CxMaxDuration.Inc()
+		a.destroy(endLocal)
+	default:
+		high := a.key.high // once in the pool, the attempt is anybody's
+		if !a.Host.idle.push(a, now) {
+			a.destroy(endLocal)
+			return
+		}
+		c.pump(high)
+	}
+}
+
+// Close ends the attempt and its connection.
+func (a *Attempt) Close() error {
+	a.finish()
+	c := a.Host.cluster
+	c.stats.CxDestroyWithRq.Inc()
+	if a.hungUp() {
+		c.stats.CxDestroyRemoteRq.Inc()
+		a.destroy(endRemote)
+		return nil
+	}
+	c.stats.CxDestroyLocalRq.Inc()
+	a.destroy(endLocal)
+	return nil
+}
+
+// Abort ends the attempt and resets its connection.
+func (a *Attempt) Abort() {
+	a.finish()
+	c := a.Host.cluster
+	c.stats.CxDestroyWithRq.Inc()
+	by := endLocal
+	if a.hungUp() {
+		by = endRemote
+		c.stats.CxDestroyRemoteRq.Inc()
+	} else {
+		c.stats.CxDestroyLocalRq.Inc()
+	}
+	if a.gone.Swap(true) {
+		return
+	}
+	a.forget()
+	_ = a.Client.Abort()
+	c.closed(a.Host, a.key.high, by, a.opened)
+}
+
+// destroy closes the connection of an attempt that is nobody's.
+func (a *Attempt) destroy(by end) {
+	if a.gone.Swap(true) {
+		return
+	}
+	a.forget()
+	_ = a.Client.Close() // nothing is waiting to be written that anybody wants
+	a.Host.cluster.closed(a.Host, a.key.high, by, a.opened)
+}
+
+func (a *Attempt) forget() {
+	if w := a.Host.cluster.m.o.Watcher; w != nil {
+		w.Forget(a.sock)
+	}
+}
+
+// onHangup is the Watcher's callback: an idle connection goes at once, one in use
+// when it is released.
+func (a *Attempt) onHangup() {
+	if a.Host.idle.remove(a) {
+		a.destroy(endRemote)
+	}
+}
+
+// closed counts the end of a connection and gives its place to who waits.
+func (c *Cluster) closed(h *Host, high bool, by end, opened time.Time) {
+	st := c.stats
+	st.CxActive.Dec()
+	st.CxDestroy.Inc()
+	if by == endRemote {
+		st.CxDestroyRemote.Inc()
+	} else {
+		st.CxDestroyLocal.Inc()
+	}
+	st.CxLengthMs.Record(uint64(time.Since(opened).Milliseconds()))
+	c.giveSlot(h, high)
+}
+
+// destroyKeepingSlot closes an idle connection whose place another takes at once.
+func (a *Attempt) destroyKeepingSlot() {
+	if a.gone.Swap(true) {
+		return
+	}
+	a.forget()
+	_ = a.Client.Close()
+	st := a.Host.cluster.stats
+	st.CxActive.Dec()
+	st.CxDestroy.Inc()
+	st.CxDestroyLocal.Inc()
+	st.CxLengthMs.Record(uint64(time.Since(a.opened).Milliseconds()))
+}

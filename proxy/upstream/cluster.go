@@ -1,0 +1,178 @@
+package upstream
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
+)
+
+// A Cluster is one cluster at run time. It outlives changes of its configuration:
+// its hosts, connections, counts and ejections stay.
+type Cluster struct {
+	// set when made, never changed
+	m       *Manager
+	name    string
+	scope   *stats.Scope
+	stats   *Stats
+	outlier *OutlierStats
+	codes   *stats.Codes
+
+	errNoHealthy, errUnresolved, errDropped *Error
+	errBreaker, errNoDest, errRemoved       *Error
+
+	// read by the data path
+	cfg        atomic.Pointer[cluster.Cluster]
+	set        atomic.Pointer[set]
+	normal     limits
+	high       limits
+	guarded    atomic.Bool // hosts have breakers
+	unresolved atomic.Bool // DNS has given no address
+	gen        atomic.Uint32
+	removed    atomic.Bool
+	original   *original // of an ORIGINAL_DST cluster
+
+	mu         sync.Mutex
+	assignment *cluster.Assignment // guarded by mu, like all below
+	plan       blueprint
+	byKey      map[string]*Host
+	order      []*Host
+	detector   outlier.Detector
+	dns        *dnsTargets
+	tasks      []*task
+}
+
+// Name is the cluster's name.
+func (c *Cluster) Name() string { return c.name }
+
+// Config is the configuration in force.
+func (c *Cluster) Config() *cluster.Cluster { return c.cfg.Load() }
+
+// Stats are the cluster's statistics.
+func (c *Cluster) Stats() *Stats { return c.stats }
+
+// CountResponse counts a response by its status (upstream_rq_2xx, upstream_rq_200).
+func (c *Cluster) CountResponse(code int) { c.codes.Count(code) }
+
+// newCluster makes the runtime of a configuration without hosts yet.
+func newCluster(m *Manager, cfg *cluster.Cluster) *Cluster {
+	c := &Cluster{m: m, name: cfg.Name, byKey: map[string]*Host{}}
+	c.scope = m.stats.Scope(statName(cfg))
+	c.stats = stats.Fill[Stats](c.scope)
+	c.codes = stats.NewCodes(c.scope, "upstream_rq")
+	c.normal.init(&c.stats.Default)
+	c.high.init(&c.stats.High)
+	c.sharedErrors()
+	c.set.Store(&set{})
+	if cfg.Type == cluster.OriginalDestination {
+		c.original = newOriginal()
+	}
+	return c
+}
+
+func statName(cfg *cluster.Cluster) string {
+	if cfg.StatName != "" {
+		return cfg.StatName
+	}
+	return cfg.Name
+}
+
+// configure puts a configuration in force.
+func (c *Cluster) configure(cfg *cluster.Cluster) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.cfg.Load()
+	c.cfg.Store(cfg)
+	c.setLimits(cfg)
+	if old != nil && sockets(old) != sockets(cfg) {
+		// Connections made with other options are used up, not used again.
+		c.gen.Add(1)
+		c.drainLocked()
+	}
+	c.plan = blueprint{builder: lb.Default(), threshold: cfg.Panic, overprovisioning: 140, seed: c.m.seed(), weighted: cfg.LocalityWeighted}
+	if f := cfg.LB.Policy.Factory; f != nil {
+		if b, ok := f.Build.(lb.Builder); ok && b.New != nil {
+			c.plan.builder, c.plan.cfg = b, cfg.LB.Policy.Config
+		}
+	}
+	if l, ok := c.plan.cfg.(interface{ WeighsLocalities() bool }); ok && l.WeighsLocalities() {
+		c.plan.weighted = true
+	}
+	if cfg.Outlier != nil && c.outlier == nil {
+		c.outlier = stats.Fill[OutlierStats](c.scope.Scope("outlier_detection"))
+	}
+	c.act(c.detector.Step(time.Now(), outlier.Event{Kind: outlier.Configure, Config: cfg.Outlier}))
+	c.guarded.Store(cfg.Breaker != nil)
+	if old == nil || !sameBreaker(old.Breaker, cfg.Breaker) {
+		for _, h := range c.order {
+			c.guard(h)
+		}
+	}
+}
+
+func (c *Cluster) setLimits(cfg *cluster.Cluster) {
+	for _, p := range []struct {
+		l      *limits
+		t      *cluster.Thresholds
+		prefix string
+	}{{&c.normal, &cfg.Default, "circuit_breakers.default"}, {&c.high, &cfg.High, "circuit_breakers.high"}} {
+		var r *Remaining
+		if p.t.TrackRemaining {
+			r = stats.Fill[Remaining](c.scope.Scope(p.prefix))
+		}
+		p.l.set(p.t, c.name, r)
+	}
+}
+
+// socketOptions is what of a configuration is set on a connection when it opens.
+type socketOptions struct {
+	bind      string
+	freebind  bool
+	keepAlive cluster.KeepAlive
+	kept      bool
+	head      uint32
+}
+
+func sockets(c *cluster.Cluster) socketOptions {
+	o := socketOptions{freebind: c.BindFreebind, head: c.HTTP.MaxResponseHeaderKB}
+	if c.Bind.IsValid() {
+		o.bind = c.Bind.String()
+	}
+	if c.KeepAlive != nil {
+		o.keepAlive, o.kept = *c.KeepAlive, true
+	}
+	return o
+}
+
+// rebuild makes the set of the hosts as they are now. c.mu is held.
+func (c *Cluster) rebuild() {
+	s := c.plan.build(c.order)
+	c.set.Store(s)
+	st := c.stats
+	st.MembershipTotal.Set(int64(s.counts.total))
+	st.MembershipHealthy.Set(int64(s.counts.healthy))
+	st.MembershipDegraded.Set(int64(s.counts.degraded))
+	st.MembershipExcluded.Set(0) // no active health checks: no host waits for its first
+	top := uint32(0)
+	for _, h := range c.order {
+		top = max(top, h.spec.Load().weight)
+	}
+	st.MaxHostWeight.Set(int64(top))
+}
+
+// close ends the cluster: it is not found any more, and its connections end as
+// they become idle.
+func (c *Cluster) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removed.Store(true)
+	for _, t := range c.tasks {
+		t.stopped.Store(true)
+	}
+	c.drainLocked()
+	c.scope.Close()
+}

@@ -1,0 +1,108 @@
+package upstream
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/breaker"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
+)
+
+// A Host is one endpoint of a cluster. It lives as long as the cluster has an
+// endpoint of its address, through every change of the rest.
+type Host struct {
+	// set when made, never changed
+	cluster *Cluster
+	key     string // the address as text, or the name of a LOGICAL_DNS host
+	pipe    string // unix path, else ""
+
+	addr atomic.Pointer[netip.AddrPort] // changes only for LOGICAL_DNS
+	spec atomic.Pointer[spec]
+
+	ejected  atomic.Bool // by outlier detection
+	removed  atomic.Bool // no endpoint any more
+	lastUsed atomic.Int64
+	monitor  outlier.Monitor
+	breaker  atomic.Pointer[breaker.Breaker]
+
+	connections limitless // connections to this host
+	requests    atomic.Int64
+	idle        pool
+
+	count hostCounts
+}
+
+// spec is what an assignment says of a host.
+type spec struct {
+	hostname string
+	weight   uint32
+	health   cluster.Health
+	priority uint32
+	locality *cluster.Locality
+}
+
+// hostCounts are a host's counters (Envoy: host statistics).
+type hostCounts struct {
+	cxTotal, cxConnectFail                 atomic.Uint64
+	rqTotal, rqSuccess, rqError, rqTimeout atomic.Uint64
+}
+
+// limitless is a count that may have an upper bound; 0 is none.
+type limitless struct{ n atomic.Int64 }
+
+func (l *limitless) take(top uint32) bool {
+	if top == 0 {
+		l.n.Add(1)
+		return true
+	}
+	for {
+		n := l.n.Load()
+		if n >= int64(top) {
+			return false
+		}
+		if l.n.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (l *limitless) give() { l.n.Add(-1) }
+
+// Address is where the host listens; invalid for a unix socket.
+func (h *Host) Address() netip.AddrPort { return *h.addr.Load() }
+
+// Cluster is the cluster the host belongs to.
+func (h *Host) Cluster() *Cluster { return h.cluster }
+
+// Hostname is the endpoint's hostname, for auto_host_rewrite and auto_sni; "" when
+// it has none.
+func (h *Host) Hostname() string { return h.spec.Load().hostname }
+
+// Ejected tells whether outlier detection has taken the host out.
+func (h *Host) Ejected() bool { return h.ejected.Load() }
+
+// String is the address as Envoy writes it.
+func (h *Host) String() string { return h.key }
+
+// state sorts hosts as Envoy does: unhealthy ones are used only in panic.
+type state uint8
+
+const (
+	healthy state = iota
+	degraded
+	unhealthy
+)
+
+func (h *Host) state() state {
+	if h.ejected.Load() {
+		return unhealthy
+	}
+	switch h.spec.Load().health {
+	case cluster.HealthUnknown, cluster.Healthy:
+		return healthy
+	case cluster.Degraded:
+		return degraded
+	}
+	return unhealthy
+}

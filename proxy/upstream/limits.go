@@ -1,0 +1,153 @@
+package upstream
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// A limit is one circuit breaker threshold: exact, and for the whole process.
+type limit struct {
+	n         atomic.Int64
+	max       atomic.Int64
+	open      *stats.Gauge                // 1 while n ≥ max
+	remaining atomic.Pointer[stats.Gauge] // nil unless track_remaining
+	err       atomic.Pointer[Error]       // made when max is set: overload allocates nothing
+
+	mu sync.Mutex // orders the writers of open, not of n
+}
+
+// take counts one more unless that would be above the limit.
+func (l *limit) take() bool {
+	for {
+		n, top := l.n.Load(), l.max.Load()
+		if n >= top {
+			return false
+		}
+		if l.n.CompareAndSwap(n, n+1) {
+			l.changed(n+1 == top, -1)
+			return true
+		}
+	}
+}
+
+// give counts one less.
+func (l *limit) give() {
+	n := l.n.Add(-1)
+	l.changed(n+1 >= l.max.Load(), 1)
+}
+
+// full tells whether the limit is reached.
+func (l *limit) full() bool { return l.n.Load() >= l.max.Load() }
+
+func (l *limit) changed(atEdge bool, left int64) {
+	if g := l.remaining.Load(); g != nil {
+		g.Add(left)
+	}
+	if atEdge {
+		l.show()
+	}
+}
+
+// show brings the gauge in line with the count. Every crossing of the edge calls
+// it after the fact, so the last call sees the final state.
+func (l *limit) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := int64(0)
+	if l.n.Load() >= l.max.Load() {
+		v = 1
+	}
+	l.open.Set(v)
+}
+
+// set changes the threshold; what is taken stays taken.
+func (l *limit) set(top uint32, what, cluster string, remaining *stats.Gauge) {
+	l.max.Store(int64(top))
+	l.remaining.Store(remaining)
+	if remaining != nil {
+		remaining.Set(int64(top) - l.n.Load())
+	}
+	l.err.Store(&Error{
+		Op: what, Flag: info.UpstreamOverflow, Details: DetailsOverflow,
+		Err: fmt.Errorf("cluster %q: %s %d: %w", cluster, what, top, errLimit),
+	})
+	l.show()
+}
+
+// limits are the thresholds of one priority, and who waits for a connection.
+type limits struct {
+	connections, pending, requests, retries limit
+	budget                                  atomic.Pointer[budget]
+	waiters                                 queue
+}
+
+// budget is a retry_budget, which replaces max_retries.
+type budget struct {
+	share float64
+	least int64
+}
+
+func (l *limits) init(b *Breakers) {
+	l.connections.open, l.pending.open = b.CxOpen, b.RqPendingOpen
+	l.requests.open, l.retries.open = b.RqOpen, b.RqRetryOpen
+}
+
+func (l *limits) set(t *cluster.Thresholds, name string, r *Remaining) {
+	if r == nil {
+		r = &Remaining{}
+	}
+	l.connections.set(t.MaxConnections, "max_connections", name, r.Cx)
+	l.pending.set(t.MaxPending, "max_pending_requests", name, r.RqPending)
+	l.requests.set(t.MaxRequests, "max_requests", name, r.Rq)
+	l.retries.set(t.MaxRetries, "max_retries", name, r.RqRetries)
+	if t.BudgetPercent < 0 {
+		l.budget.Store(nil)
+		return
+	}
+	l.budget.Store(&budget{share: t.BudgetPercent / 100, least: int64(t.BudgetMinConcurrency)})
+}
+
+func (c *Cluster) limits(high bool) *limits {
+	if high {
+		return &c.high
+	}
+	return &c.normal
+}
+
+// TakeRequest counts a request against max_requests; GiveRequest must follow
+// unless it gives an error.
+func (c *Cluster) TakeRequest(high bool) *Error {
+	l := c.limits(high)
+	if l.requests.take() {
+		return nil
+	}
+	c.stats.RqPendingOverflow.Inc()
+	return l.requests.err.Load()
+}
+
+// GiveRequest takes back what TakeRequest counted.
+func (c *Cluster) GiveRequest(high bool) { c.limits(high).requests.give() }
+
+// TakeRetry counts a retry against max_retries, or against the retry budget where
+// there is one; GiveRetry must follow when it gives true.
+func (c *Cluster) TakeRetry(high bool) bool {
+	l := c.limits(high)
+	if b := l.budget.Load(); b != nil {
+		// Envoy: RetryBudgetImpl::max.
+		top := max(b.least, int64(b.share*float64(l.requests.n.Load()+l.pending.n.Load())))
+		l.retries.max.Store(top)
+	}
+	if l.retries.take() {
+		return true
+	}
+	c.stats.RqRetryOverflow.Inc()
+	return false
+}
+
+// GiveRetry takes back what TakeRetry counted.
+func (c *Cluster) GiveRetry(high bool) { c.limits(high).retries.give() }

@@ -1,0 +1,213 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// Options are what a Manager needs.
+type Options struct {
+	Log      *zap.Logger
+	Stats    *stats.Scope   // the root of all statistics; cluster.<name>. is made below it
+	Watcher  *netio.Watcher // watches idle connections; nil: a dead one is noticed when it is used
+	OwnMark  uint32         // SO_MARK on every upstream socket; 0 none
+	Resolver Resolver       // nil: package dns, with the system's configuration
+
+	WriteIdle time.Duration // the longest a server may take nothing of a request; 0: 5 minutes
+	Tick      time.Duration // how often a wait for a response looks around; 0: 250 ms
+}
+
+// A Resolver turns a name into addresses.
+type Resolver interface {
+	// Resolve looks a name up. The TTL is the least of the answer's records; with an
+	// error it is how long that holds, 0 when unknown.
+	Resolve(ctx context.Context, name string, f cluster.DNSFamily) (addrs []netip.Addr, ttl time.Duration, err error)
+}
+
+// A Manager has all clusters.
+type Manager struct {
+	// set in NewManager, never changed
+	o     Options
+	log   *zap.Logger
+	stats *stats.Scope
+	tasks *schedule
+
+	clusters atomic.Pointer[map[string]*Cluster]
+
+	mu sync.Mutex // one Apply at a time
+	lookups
+}
+
+// NewManager makes a Manager without clusters.
+func NewManager(o Options) *Manager {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Stats == nil {
+		o.Stats = stats.NewStore().Scope("")
+	}
+	if o.WriteIdle == 0 {
+		o.WriteIdle = 5 * time.Minute
+	}
+	if o.Tick == 0 {
+		o.Tick = 250 * time.Millisecond
+	}
+	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule()}
+	m.clusters.Store(&map[string]*Cluster{})
+	m.lookups.init(o)
+	return m
+}
+
+func (m *Manager) seed() uint64 { return rand.Uint64() }
+
+// Get finds a cluster; it takes no lock.
+func (m *Manager) Get(name string) (*Cluster, bool) {
+	c, ok := (*m.clusters.Load())[name]
+	return c, ok
+}
+
+// GetBytes is Get without making a string.
+func (m *Manager) GetBytes(name []byte) (*Cluster, bool) {
+	c, ok := (*m.clusters.Load())[string(name)]
+	return c, ok
+}
+
+// Clusters lists the clusters by name.
+func (m *Manager) Clusters() []*Cluster {
+	all := *m.clusters.Load()
+	out := make([]*Cluster, 0, len(all))
+	for _, c := range all {
+		out = append(out, c)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	return out
+}
+
+// Apply puts a snapshot's clusters and assignments in force. Those whose models
+// are the same pointers as before are not touched; of the others, hosts that stay
+// keep their connections, counts and ejections; the connections of those that go
+// are closed as they become idle. The error names clusters that cannot be built;
+// they keep their last good configuration, and all others are in force.
+func (m *Manager) Apply(s *config.Snapshot) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := *m.clusters.Load()
+	next := make(map[string]*Cluster, len(s.Clusters))
+	var gone []*Cluster
+	var errs []error
+	for name := range s.Clusters {
+		cfg := s.Cluster(name)
+		if cfg == nil {
+			continue
+		}
+		c := old[name]
+		if err := supported(cfg); err != nil {
+			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
+			if c != nil {
+				next[name] = c
+			}
+			continue
+		}
+		c, replaced := m.applyOne(c, cfg, assignmentOf(s, cfg))
+		if replaced != nil {
+			gone = append(gone, replaced)
+		}
+		next[name] = c
+	}
+	for name, c := range old {
+		if next[name] == nil {
+			gone = append(gone, c)
+		}
+	}
+	m.clusters.Store(&next)
+	for _, c := range gone {
+		c.close()
+	}
+	return errors.Join(errs...)
+}
+
+// applyOne brings one cluster in line with its configuration; c is what there is,
+// or nil. Where old and new cannot be the same cluster, it gives the old one to be
+// closed.
+func (m *Manager) applyOne(c *Cluster, cfg *cluster.Cluster, a *cluster.Assignment) (now, replaced *Cluster) {
+	if c != nil {
+		was := c.cfg.Load()
+		if was != cfg && (was.Type != cfg.Type || statName(was) != statName(cfg)) {
+			c, replaced = nil, c
+		}
+	}
+	fresh := c == nil
+	if fresh {
+		c = newCluster(m, cfg)
+	}
+	changed := c.cfg.Load() != cfg
+	if changed {
+		c.configure(cfg)
+	}
+	if changed || c.assigned() != a {
+		c.assign(a)
+	}
+	if changed {
+		c.mu.Lock()
+		c.schedule(m.tasks, time.Now())
+		c.mu.Unlock()
+	}
+	return c, replaced
+}
+
+func (c *Cluster) assigned() *cluster.Assignment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.assignment
+}
+
+func assignmentOf(s *config.Snapshot, cfg *cluster.Cluster) *cluster.Assignment {
+	if cfg.Type != cluster.EDS {
+		return cfg.Assignment
+	}
+	name := cfg.EDSName
+	if name == "" {
+		name = cfg.Name
+	}
+	return s.Assignment(name)
+}
+
+// supported refuses what would otherwise be silently not done.
+func supported(cfg *cluster.Cluster) error {
+	if t := cfg.TransportSocket; t != nil && t.Factory != nil && t.Factory.Name != "envoy.transport_sockets.raw_buffer" {
+		return fmt.Errorf("transport_socket: %s is not supported upstream", t.Factory.Name)
+	}
+	if cfg.HTTP.HTTP2 {
+		return errors.New("typed_extension_protocol_options: HTTP/2 upstream is not supported")
+	}
+	return nil
+}
+
+// Run does what needs time — idle timeouts, the end of ejections, DNS, the
+// cleaning of original destinations — until ctx ends; then it closes all clusters'
+// idle connections.
+func (m *Manager) Run(ctx context.Context) error {
+	m.lookups.start(ctx)
+	m.tasks.run(ctx)
+	m.lookups.wait()
+	for _, c := range m.Clusters() {
+		c.mu.Lock()
+		c.drainLocked()
+		c.mu.Unlock()
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/upstream/breaker"
+)
+
+// OpenHTTP gives a connection to the host for one request: an idle one, a new
+// one, or — when max_connections are open — the next that comes free, for which it
+// waits in a queue bounded by max_pending_requests. It waits no longer than
+// o.Deadline and ctx allow, and dials no longer than the cluster's connect timeout.
+// With an idle connection it makes no system call and allocates nothing. What
+// fails is reported to outlier detection here.
+func (c *Cluster) OpenHTTP(ctx context.Context, h *Host, o *OpenInfo) (*Attempt, *Error) {
+	if c.removed.Load() {
+		return nil, c.errRemoved
+	}
+	var t breaker.Token
+	if b := h.breaker.Load(); b != nil {
+		var err error
+		if t, err = b.Allow(); err != nil {
+			c.stats.HalfOpen.Rejected.Inc()
+			return nil, &Error{Op: "open", Host: h.Address(), Flag: info.UpstreamOverflow, Details: DetailsBreakerOpen, Another: true, Err: err}
+		}
+	}
+	key := keyFor(o)
+	if !o.Fresh {
+		if a := c.idle(h, &key); a != nil {
+			a.begin(t)
+			return a, nil
+		}
+	}
+	a, failure, err := c.fresh(ctx, h, o, key)
+	if err != nil {
+		out := Outcome{Failure: failure}
+		t.Done(out.failed())
+		h.report(out)
+		return nil, err
+	}
+	a.begin(t)
+	return a, nil
+}
+
+// idle takes an idle connection that is still good.
+func (c *Cluster) idle(h *Host, key *poolKey) *Attempt {
+	for {
+		a := h.idle.pop(key)
+		if a == nil {
+			return nil
+		}
+		// The hang-up may be on its way to the pool.
+		if !a.hungUp() && a.gen == c.gen.Load() {
+			return a
+		}
+		a.destroy(endRemote)
+	}
+}
+
+// fresh opens a connection, or waits for one.
+func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) (*Attempt, Failure, *Error) {
+	l, st := c.limits(o.High), c.stats
+	if !l.pending.take() {
+		st.RqPendingOverflow.Inc()
+		return nil, Cancelled, l.pending.err.Load()
+	}
+	st.RqPendingTotal.Inc()
+	st.RqPendingActive.Inc()
+	defer func() {
+		l.pending.give()
+		st.RqPendingActive.Dec()
+	}()
+	if l.waiters.n.Load() > 0 || !c.takeSlot(h, l) {
+		st.CxOverflow.Inc()
+		a, slot, err := c.wait(ctx, h, key, o.Deadline)
+		switch {
+		case err != nil:
+			return nil, Cancelled, c.waitError(ctx, h, l, err)
+		case a != nil && !o.Fresh && !a.hungUp():
+			return a, None, nil
+		case a != nil:
+			// Its place is kept: the new connection takes it.
+			a.destroyKeepingSlot()
+		case !slot:
+			return nil, Cancelled, l.connections.err.Load()
+		}
+	}
+	s, failure, err := c.dial(ctx, h, o)
+	if err != nil {
+		return nil, failure, err
+	}
+	a := &Attempt{Host: h, sock: s, key: key, gen: c.gen.Load(), opened: time.Now()}
+	a.Client = h1.NewClient(s, c.m.clientOptions(c.cfg.Load()))
+	c.stats.CxHTTP1Total.Inc()
+	if w := c.m.o.Watcher; w != nil {
+		if err := w.Add(s, a.onHangup); err != nil {
+			a.destroy(endLocal)
+			return nil, Cancelled, &Error{Op: "watch", Host: h.Address(), Flag: info.UpstreamConnectionFailure, Details: DetailsLocalFailure, Err: err}
+		}
+	}
+	return a, None, nil
+}
+
+// dial opens a socket to the host within the slot the caller has taken, which it
+// gives back when it fails.
+func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo) (*netio.Socket, Failure, *Error) {
+	cfg, st, start := c.cfg.Load(), c.stats, time.Now()
+	opts := c.m.dialOptions(cfg, o)
+	opts.Deadline = start.Add(cfg.ConnectTimeout)
+	late := false // the request's deadline comes first
+	if cfg.ConnectTimeout <= 0 || !o.Deadline.IsZero() && o.Deadline.Before(opts.Deadline) {
+		opts.Deadline, late = o.Deadline, true
+	}
+	st.CxTotal.Inc()
+	st.CxActive.Inc()
+	h.count.cxTotal.Add(1)
+	to := h.Address()
+	var s *netio.Socket
+	var err error
+	if h.pipe != "" {
+		s, err = dialUnix(h.pipe)
+	} else {
+		s, err = netio.Dial(ctx, to, opts)
+	}
+	if err == nil {
+		st.CxConnectMs.Record(uint64(time.Since(start).Milliseconds()))
+		return s, None, nil
+	}
+	st.CxActive.Dec()
+	failure, e := c.dialError(ctx, h, to, err, late)
+	c.giveSlot(h, o.High)
+	return nil, failure, e
+}
+
+// dialError tells what kind of failure err is, and counts it.
+func (c *Cluster) dialError(ctx context.Context, h *Host, to netip.AddrPort, err error, late bool) (Failure, *Error) {
+	st := c.stats
+	e := &Error{Op: "connect", Host: to, Flag: info.UpstreamConnectionFailure, Err: err}
+	switch {
+	case ctx.Err() != nil:
+		e.Flag, e.Details = info.DownstreamConnectionTermination, DetailsDownstreamAborted
+		return Cancelled, e
+	case errors.Is(err, os.ErrDeadlineExceeded) && late:
+		e.Flag, e.Details = info.UpstreamRequestTimeout, DetailsResponseTimeout
+		return Timeout, e
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		st.CxConnectTimeout.Inc()
+		st.CxConnectFail.Inc()
+		h.count.cxConnectFail.Add(1)
+		e.Details = DetailsConnectTimeout
+		return ConnectTimeout, e
+	}
+	st.CxConnectFail.Inc()
+	h.count.cxConnectFail.Add(1)
+	if ours(err) {
+		e.Details = DetailsLocalFailure
+		st.BindErrors.Inc()
+		return Cancelled, e // says nothing about the host
+	}
+	e.Details = DetailsConnectFailure
+	return ConnectFail, e
+}
+
+// ours tells whether it was our side that could not connect.
+func ours(err error) bool {
+	for _, e := range []error{unix.EADDRNOTAVAIL, unix.EADDRINUSE, unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EINVAL} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// waitError is why the queue was left.
+func (c *Cluster) waitError(ctx context.Context, h *Host, l *limits, err error) *Error {
+	e := &Error{Op: "wait for connection", Host: h.Address(), Flag: info.UpstreamRequestTimeout, Details: DetailsResponseTimeout}
+	if ctx.Err() != nil {
+		e.Flag, e.Details, e.Err = info.DownstreamConnectionTermination, DetailsDownstreamAborted, err
+		return e
+	}
+	e.Err = errors.Join(l.connections.err.Load().Err, err)
+	return e
+}
+
+func (m *Manager) dialOptions(cfg *cluster.Cluster, o *OpenInfo) netio.DialOptions {
+	d := netio.DialOptions{Source: o.Source, Transparent: o.Transparent, Mark: o.Mark, Freebind: cfg.BindFreebind}
+	if d.Mark == 0 {
+		d.Mark = m.o.OwnMark
+	}
+	if !d.Source.Addr().IsValid() && cfg.Bind.IsValid() {
+		d.Source = netip.AddrPortFrom(cfg.Bind, 0)
+	}
+	if k := cfg.KeepAlive; k != nil {
+		d.KeepAlive, d.KeepIdle, d.KeepIntvl, d.KeepProbes = true, k.Time, k.Interval, int(k.Probes)
+	}
+	return d
+}
+
+func (m *Manager) clientOptions(cfg *cluster.Cluster) h1.ClientOptions {
+	return h1.ClientOptions{
+		Limits:    h1.Limits{MaxHead: int(cfg.HTTP.MaxResponseHeaderKB) << 10},
+		WriteIdle: m.o.WriteIdle,
+		Tick:      m.o.Tick,
+	}
+}
+
+// dialUnix connects to a unix socket, which either works at once or not at all.
+func dialUnix(path string) (*netio.Socket, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return nil, &os.PathError{Op: "connect", Path: path, Err: err}
+	}
+	return netio.NewSocket(fd, netip.AddrPort{}, netip.AddrPort{})
+}

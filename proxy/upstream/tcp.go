@@ -1,0 +1,101 @@
+package upstream
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/upstream/breaker"
+)
+
+// A TCP is a connection of its own for one downstream connection (tcp_proxy,
+// upgrades of raw bytes). Close or Reset gives its place back.
+type TCP struct {
+	*netio.Socket
+	Host *Host
+
+	high     bool
+	opened   time.Time
+	token    breaker.Token
+	reported atomic.Bool
+	gone     atomic.Bool
+}
+
+// OpenTCP opens a connection to the host for raw bytes. When max_connections are
+// open it fails at once, as Envoy's tcp_proxy does. What fails is reported to
+// outlier detection here.
+func (c *Cluster) OpenTCP(ctx context.Context, h *Host, o *OpenInfo) (*TCP, *Error) {
+	if c.removed.Load() {
+		return nil, c.errRemoved
+	}
+	l := c.limits(o.High)
+	var t breaker.Token
+	if b := h.breaker.Load(); b != nil {
+		var err error
+		if t, err = b.Allow(); err != nil {
+			c.stats.HalfOpen.Rejected.Inc()
+			return nil, &Error{Op: "open", Host: h.Address(), Flag: info.UpstreamOverflow, Details: DetailsBreakerOpen, Another: true, Err: err}
+		}
+	}
+	if !c.takeSlot(h, l) {
+		c.stats.CxOverflow.Inc()
+		t.Done(false, false)
+		return nil, l.connections.err.Load()
+	}
+	c.stats.RqTotal.Inc()
+	h.count.rqTotal.Add(1)
+	s, failure, err := c.dial(ctx, h, o)
+	if err != nil {
+		out := Outcome{Failure: failure}
+		t.Done(out.failed())
+		h.report(out)
+		return nil, err
+	}
+	c.stats.RqActive.Inc()
+	h.requests.Add(1)
+	h.report(Outcome{})
+	return &TCP{Socket: s, Host: h, high: o.High, opened: time.Now(), token: t}, nil
+}
+
+// Report tells what came of the connection, once: for a host with a half-open
+// breaker, whether it was any good. Without a Report a connection that was opened
+// counts as good.
+func (t *TCP) Report(o Outcome) {
+	if !t.reported.Swap(true) {
+		t.token.Done(o.failed())
+	}
+}
+
+// Close ends the connection and gives its place back; further calls do nothing.
+func (t *TCP) Close() error {
+	if t.gone.Swap(true) {
+		return nil
+	}
+	err := t.Socket.Close()
+	t.end()
+	return err
+}
+
+// Reset is Close with a RST.
+func (t *TCP) Reset() error {
+	if t.gone.Swap(true) {
+		return nil
+	}
+	err := t.Socket.Reset()
+	t.end()
+	return err
+}
+
+func (t *TCP) end() {
+	t.Report(Outcome{})
+	c := t.Host.cluster
+	c.stats.RqActive.Dec()
+	t.Host.requests.Add(-1)
+	c.closed(t.Host, t.high, endLocal, t.opened)
+}
+
+// RemoteAddr is the host's address as it was dialled.
+func (t *TCP) RemoteAddr() netip.AddrPort { return t.Socket.RemoteAddr() }
