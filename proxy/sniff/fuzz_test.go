@@ -21,9 +21,8 @@ func steps(b []byte, seed uint32, feed func([]byte)) {
 
 // stricter are the reasons to refuse a hello that crypto/tls reads.
 var stricter = []string{
-	ReasonHelloTooLarge, reasonAfterHello, reasonRecordType, reasonRecordVersion, reasonRecordLength,
-	reasonTooMany, reasonServerName, reasonLegacyVersion, reasonECH, reasonCiphers, reasonCompression,
-	reasonSessionID, reasonVersions,
+	ReasonHelloTooLarge, reasonAfterHello, reasonRecordType, reasonRecordVersion, reasonRecordLength, reasonRecordEmpty,
+	reasonServerName, reasonCiphers, reasonCompression, reasonSessionID,
 }
 
 // FuzzTLS: how the bytes arrive does not matter, a reused TLS is like a new
@@ -69,7 +68,8 @@ func FuzzTLS(f *testing.F) {
 }
 
 // requestLine is the language of HTTP as a regular expression.
-var requestLine = regexp.MustCompile("^(?:CONNECT [!-~]+|[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} (?:/[!-~]*|\\*|[A-Za-z][A-Za-z0-9+.-]*://[!-~]*)) HTTP/1\\.([0-9])\r?\n")
+var requestLine = regexp.MustCompile("^(?:CONNECT[ \t\v\f\r]+[!-~]+|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t\v\f\r]+(?:[/*][!-~]*|[A-Za-z][A-Za-z0-9+.-]*://[!-~]*))" +
+	"(?:[ \t\v\f\r]+HTTP/([0-9]\\.[0-9]))?[ \t\v\f\r]*\n")
 
 // FuzzHTTP: how the bytes arrive does not matter, and what matches is exactly
 // the preface and the regular expression.
@@ -94,12 +94,15 @@ func FuzzHTTP(f *testing.F) {
 		}
 		want := Protocol("")
 		if m := requestLine.FindSubmatch(b); m != nil {
-			want = HTTP11
-			if m[1][0] == '0' {
-				want = HTTP10
+			want = HTTP10
+			if string(m[1]) == "1.1" {
+				want = HTTP11
 			}
-		} else if bytes.HasPrefix(b, []byte(preface)) {
+		}
+		if bytes.HasPrefix(b, []byte(preface)) {
 			want = H2C
+		} else if len(b) < len(preface) && bytes.HasPrefix([]byte(preface), b) {
+			want = ""
 		}
 		if proto != want || (st == Match) != (want != "") {
 			t.Errorf("%v %q, want %q", st, proto, want)

@@ -1,19 +1,16 @@
 package sniff
 
+import "bytes"
+
 // Reasons of a malformed ClientHello.
 const (
-	reasonTruncated     = "client hello ends inside a field"
-	reasonLegacyVersion = "legacy_version is not SSL 3 or TLS"
-	reasonSessionID     = "session id longer than 32 bytes"
-	reasonCiphers       = "cipher suite list is empty or of odd length"
-	reasonCompression   = "compression method list is empty"
-	reasonTrailing      = "bytes after the extensions"
-	reasonDuplicate     = "duplicated extension"
-	reasonTooMany       = "more than 128 extensions"
-	reasonServerName    = "malformed server_name"
-	reasonALPN          = "malformed application_layer_protocol_negotiation"
-	reasonVersions      = "malformed supported_versions"
-	reasonECH           = "malformed encrypted_client_hello"
+	reasonTruncated   = "client hello ends inside a field"
+	reasonSessionID   = "session id longer than 32 bytes"
+	reasonCiphers     = "cipher suite list is empty or of odd length"
+	reasonCompression = "compression method list is empty"
+	reasonTrailing    = "bytes after the extensions"
+	reasonDuplicate   = "duplicated extension"
+	reasonServerName  = "malformed server_name"
 )
 
 // Extension types, IANA "TLS ExtensionType Values".
@@ -48,9 +45,6 @@ func (h *hello) parse(msg []byte) string {
 		return reasonTruncated
 	}
 	h.legacyVersion = uint16(be16(b))
-	if h.legacyVersion < 0x0300 {
-		return reasonLegacyVersion
-	}
 	session, b, ok := take8(b[34:])
 	if !ok {
 		return reasonTruncated
@@ -84,7 +78,8 @@ func (h *hello) parse(msg []byte) string {
 }
 
 // parseExtensions reads the extensions this package understands and checks
-// the framing of all of them; GREASE and unknown ones are skipped.
+// the framing of all of them; GREASE and unknown ones are skipped. ALPN and
+// versions that cannot be read are left to the server that has to, as in Envoy.
 func (h *hello) parseExtensions() string {
 	var seen extensionSet
 	for b := h.extensions; len(b) > 0; {
@@ -97,120 +92,68 @@ func (h *hello) parseExtensions() string {
 			return reasonTruncated
 		}
 		b = rest
-		if reason := seen.add(typ); reason != "" {
-			return reason
+		if !seen.add(typ) {
+			return reasonDuplicate
 		}
 		switch typ {
 		case extServerName:
-			ok = h.parseServerName(data)
+			if !h.parseServerName(data) {
+				return reasonServerName
+			}
 		case extALPN:
-			ok = h.parseALPN(data)
+			h.parseALPN(data)
 		case extSupportedVersions:
-			ok = h.parseVersions(data)
+			h.parseVersions(data)
 		case extECH:
-			ok = h.parseECH(data)
-		}
-		if !ok {
-			return malformed(typ)
+			// The inner form, one byte 1, is what a split-mode front end sends on;
+			// anything else is taken as the outer form, which hides a name.
+			h.ech = string(data) != "\x01"
 		}
 	}
 	return ""
 }
 
-// malformed names the extension whose data could not be read.
-func malformed(typ uint16) string {
-	switch typ {
-	case extServerName:
-		return reasonServerName
-	case extALPN:
-		return reasonALPN
-	case extSupportedVersions:
-		return reasonVersions
-	}
-	return reasonECH
-}
-
 // parseServerName reads the server_name extension, RFC 6066 §3: exactly one
-// entry, of type host_name, as BoringSSL and OpenSSL demand.
+// entry, of type host_name, 1 to 255 bytes, none of them NUL. BoringSSL and
+// OpenSSL refuse anything else.
 func (h *hello) parseServerName(data []byte) bool {
 	list, rest, ok := take16(data)
 	if !ok || len(rest) != 0 || len(list) < 1 || list[0] != 0 {
 		return false
 	}
 	name, rest, ok := take16(list[1:])
-	if !ok || len(rest) != 0 || !validServerName(name) {
+	if !ok || len(rest) != 0 || len(name) == 0 || len(name) > maxServerName || bytes.IndexByte(name, 0) >= 0 {
 		return false
 	}
 	h.serverName = name
 	return true
 }
 
-// validServerName accepts the characters of host names, '_' which is met in
-// practice, and ':' for clients that send an IPv6 address. Labels are not
-// empty, but for one dot at the end. Anything else could look like a pattern
-// ("*.example.com", ".example.com") to what matches the name later, or forge
-// a log line.
-func validServerName(name []byte) bool {
-	if len(name) == 0 || len(name) > maxServerName || name[0] == '.' {
-		return false
-	}
-	for i, c := range name {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == ':':
-		case c == '.' && name[i-1] != '.':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // parseALPN reads the list of protocol names, RFC 7301 §3.1.
-func (h *hello) parseALPN(data []byte) bool {
+func (h *hello) parseALPN(data []byte) {
 	list, rest, ok := take16(data)
-	if !ok || len(rest) != 0 || len(list) < 2 {
-		return false
+	if !ok || len(rest) != 0 {
+		return
 	}
-	h.alpn = list
-	for len(list) > 0 {
-		name, rest, ok := take8(list)
-		if !ok || len(name) == 0 {
-			return false
+	n := 0
+	for left := list; len(left) > 0; left = rest {
+		var name []byte
+		if name, rest, ok = take8(left); !ok || len(name) == 0 {
+			return
 		}
 		if !greaseName(name) {
-			h.nalpn++
+			n++
 		}
-		list = rest
 	}
-	return true
+	h.alpn, h.nalpn = list, n
 }
 
 // parseVersions reads the supported_versions list, RFC 8446 §4.2.1.
-func (h *hello) parseVersions(data []byte) bool {
+func (h *hello) parseVersions(data []byte) {
 	list, rest, ok := take8(data)
-	if !ok || len(rest) != 0 || len(list) == 0 || len(list)%2 != 0 {
-		return false
+	if ok && len(rest) == 0 && len(list) > 0 && len(list)%2 == 0 {
+		h.versions = list
 	}
-	h.versions = list
-	return true
-}
-
-// parseECH reads encrypted_client_hello, RFC 9849 §5. Only the outer form
-// hides a name from us; the inner form is what a split-mode front end sends on.
-func (h *hello) parseECH(data []byte) bool {
-	if len(data) == 1 && data[0] == 1 {
-		return true
-	}
-	if len(data) < 6 || data[0] != 0 {
-		return false
-	}
-	_, rest, ok := take16(data[6:]) // enc, behind type, kdf_id, aead_id, config_id
-	if !ok {
-		return false
-	}
-	payload, rest, ok := take16(rest)
-	h.ech = ok && len(payload) > 0 && len(rest) == 0
-	return h.ech
 }
 
 // take8 splits off a vector with a one-byte length.
@@ -232,32 +175,40 @@ func take16(b []byte) (v, rest []byte, ok bool) {
 }
 
 // extensionSet remembers extension types without allocating: a bit each for
-// the low numbers, a short list for the others. Its bound keeps a hostile
-// hello of thousands of extensions from costing the square of them.
+// the low numbers and ECH, a short list for others. What does not fit into the
+// list is not looked at again: this keeps a hostile hello of thousands of
+// extensions from costing the square of them, and does not matter, as those
+// that are read all have a bit.
 type extensionSet struct {
 	low  uint64
-	high [128]uint16
+	ech  bool
+	high [64]uint16
 	n    int
 }
 
-// add returns why typ cannot be added, or "".
-func (s *extensionSet) add(typ uint16) string {
-	if typ < 64 {
-		if s.low&(1<<typ) != 0 {
-			return reasonDuplicate
+// add reports whether typ was not there yet.
+func (s *extensionSet) add(typ uint16) bool {
+	switch {
+	case typ < 64:
+		bit := uint64(1) << typ
+		if s.low&bit != 0 {
+			return false
 		}
-		s.low |= 1 << typ
-		return ""
+		s.low |= bit
+		return true
+	case typ == extECH:
+		was := s.ech
+		s.ech = true
+		return !was
 	}
 	for _, t := range s.high[:s.n] {
 		if t == typ {
-			return reasonDuplicate
+			return false
 		}
 	}
-	if s.n == len(s.high) {
-		return reasonTooMany
+	if s.n < len(s.high) {
+		s.high[s.n] = typ
+		s.n++
 	}
-	s.high[s.n] = typ
-	s.n++
-	return ""
+	return true
 }

@@ -18,9 +18,6 @@ const (
 	DefaultLineLimit = 64 << 10
 
 	minLineLimit = 64
-	// maxMethod bounds the method, so that a text protocol without spaces is
-	// refused soon. The longest registered one has 17 bytes (RFC 4437).
-	maxMethod = 32
 )
 
 // Reasons that HTTP.Err reports.
@@ -29,7 +26,7 @@ const (
 	// as read_error and closes the connection.
 	ReasonLineTooLarge = "request line larger than the limit"
 
-	reasonHTTPVersion = "HTTP version is not 1.x"
+	reasonHTTPVersion = "HTTP version is not digit, dot, digit"
 	reasonLineEnd     = "request line does not end behind the version"
 )
 
@@ -40,29 +37,31 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 type phase uint8
 
 const (
-	inPreface  phase = iota // still equal to the HTTP/2 preface
-	inMethod                // method token
-	inTarget                // first byte of the request target
-	inAsterisk              // behind a lone "*"
-	inScheme                // scheme of an absolute target
-	inSlashes               // "//" behind it
-	inRest                  // anything up to the next space
-	inName                  // "HTTP/"
-	inMajor                 // major version digit
-	inDot                   // dot
-	inMinor                 // minor version digit
-	inLineEnd               // CR or LF
-	inLastByte              // LF behind CR
+	inPreface phase = iota // still equal to the HTTP/2 preface
+	inMethod               // method token
+	inTarget               // spaces, then the first byte of the request target
+	inScheme               // scheme of an absolute target
+	inSlashes              // slashes behind it
+	inRest                 // anything up to the next space
+	inGap                  // spaces behind the target
+	inName                 // HTTP and a slash
+	inMajor                // major version digit
+	inDot                  // dot
+	inMinor                // minor version digit
+	inLineEnd              // spaces, then LF
 )
 
 // HTTP recognises the HTTP/2 preface and the request line of HTTP/1 (RFC 9112
-// §3), as Envoy's http_inspector does: any method token is accepted, known or
-// not, and the whole line has to arrive. The zero value is ready.
+// §3), as Envoy's http_inspector does. The zero value is ready.
+//
+// It is wide on purpose: any method token, known or not; any run of what RFC
+// 9112 §3 lets a lenient server take for space; LF alone; the line of HTTP/0.9
+// without a version, and versions that do not exist, both reported as HTTP10.
+// Some server might serve such a request, so it has to reach the filter chain
+// for HTTP, whose codec refuses it, and not pass as an opaque stream.
 //
 // It is recognised as HTTP once "HTTP/" follows a method and a request target.
-// Up to there a byte that does not fit is NoMatch, behind it Bad. Lines the
-// HTTP/1 codec will refuse for other reasons still match, so that the client
-// gets its 400 instead of being taken for an opaque stream.
+// Up to there a byte that does not fit is NoMatch, behind it Bad.
 type HTTP struct {
 	limit  int // set by SetLineLimit, kept over Reset
 	status Status
@@ -73,7 +72,7 @@ type HTTP struct {
 	pos     int  // offset in the buffer of the next byte to look at
 	mark    int  // where the current phase began
 	connect bool // the method is CONNECT: the target is an authority
-	minor   bool // the minor version is not 0
+	v11     bool // the version is 1.1 as far as it was seen
 }
 
 // SetLineLimit sets the largest number of bytes, counted from the first byte of
@@ -164,21 +163,17 @@ func (h *HTTP) step(b []byte, c byte) {
 	case inMethod:
 		n := h.pos - 1
 		switch {
-		case c == ' ' && n > 0:
+		case space(c) && n > 0:
 			h.connect = string(b[:n]) == "CONNECT"
 			h.phase = inTarget
-		case !tokenByte(c) || n >= maxMethod:
+		case !tokenByte(c):
 			h.status = NoMatch
 		}
 	case inTarget:
-		h.mark = h.pos
 		switch {
-		case h.connect && '!' <= c && c <= '~':
+		case space(c):
+		case h.connect && '!' <= c && c <= '~', c == '/', c == '*':
 			h.phase = inRest
-		case c == '/':
-			h.phase = inRest
-		case c == '*':
-			h.phase = inAsterisk
 		case alpha(c):
 			h.phase = inScheme
 		default:
@@ -197,11 +192,18 @@ func (h *HTTP) step(b []byte, c byte) {
 		} else if h.pos-h.mark == 2 {
 			h.phase = inRest
 		}
-	case inAsterisk, inRest:
-		if c != ' ' {
+	case inRest, inGap:
+		switch {
+		case c == '\n': // the line of HTTP/0.9, RFC 1945 §4.1
+			h.match()
+		case space(c):
+			h.phase = inGap
+		case c == 'H' && h.phase == inGap:
+			h.to(inName)
+			h.mark--
+		default:
 			h.status = NoMatch
 		}
-		h.to(inName)
 	case inName:
 		const name = "HTTP/"
 		i := h.pos - h.mark - 1
@@ -215,52 +217,36 @@ func (h *HTTP) step(b []byte, c byte) {
 	}
 }
 
-// version takes the bytes behind "HTTP/": "1.", a digit, the end of the line.
+// version takes the bytes behind "HTTP/": a digit, a dot, a digit, the end of
+// the line.
 func (h *HTTP) version(c byte) {
-	switch h.phase {
-	case inMajor:
-		if c != '1' {
-			h.bad(reasonHTTPVersion)
-		}
+	digit := '0' <= c && c <= '9'
+	switch {
+	case h.phase == inMajor && digit:
+		h.v11 = c == '1'
 		h.phase = inDot
-	case inDot:
-		if c != '.' {
-			h.bad(reasonHTTPVersion)
-		}
+	case h.phase == inDot && c == '.':
 		h.phase = inMinor
-	case inMinor:
-		if c < '0' || c > '9' {
-			h.bad(reasonHTTPVersion)
-			return
-		}
-		h.minor = c != '0'
+	case h.phase == inMinor && digit:
+		h.v11 = h.v11 && c == '1'
 		h.phase = inLineEnd
-	case inLineEnd:
-		switch c {
-		case '\r':
-			h.phase = inLastByte
-		case '\n': // the codec refuses it, but it is HTTP
-			h.match()
-		default:
-			h.bad(reasonLineEnd)
-		}
-	case inLastByte:
-		if c != '\n' {
-			h.bad(reasonLineEnd)
-			return
-		}
+	case h.phase == inLineEnd && c == '\n':
 		h.match()
+	case h.phase == inLineEnd && space(c):
+	case h.phase == inLineEnd:
+		h.bad(reasonLineEnd)
+	default:
+		h.bad(reasonHTTPVersion)
 	}
 }
 
 // to enters a phase that counts its bytes.
 func (h *HTTP) to(p phase) { h.phase, h.mark = p, h.pos }
 
-// match ends with the protocol of the request line. A minor version above 1 is
-// handled as 1.1, RFC 9110 §2.5.
+// match ends with the protocol of the request line: 1.1 or any other version.
 func (h *HTTP) match() {
 	h.status, h.proto = Match, HTTP10
-	if h.minor {
+	if h.v11 {
 		h.proto = HTTP11
 	}
 }
@@ -290,6 +276,10 @@ func HTTP2Preface(b []byte) Status {
 }
 
 func alpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// space reports whether c separates the parts of a request line for a lenient
+// server, RFC 9112 §3: SP, HTAB, VT, FF, bare CR.
+func space(c byte) bool { return c == ' ' || c == '\t' || 0x0b <= c && c <= 0x0d }
 
 // tokenByte reports whether c may be part of a token, RFC 9110 §5.6.2.
 func tokenByte(c byte) bool {

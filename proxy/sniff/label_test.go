@@ -11,7 +11,7 @@ func TestClientLabel(t *testing.T) {
 		"\x16\x03\x01\x02\x00":             "tls",
 		preface:                            "h2c",
 		"GET / HTTP/1.1\r\nHost: a\r\n":    "http",
-		"GET / HTTP/2.0\r\n":               "",
+		"GET / HTTP/2.0\r\n":               "http",
 		"PROXY UNKNOWN\r\n":                "proxy_protocol",
 		proxyV2:                            "proxy_protocol",
 		"SSH-2.0-OpenSSH_9.2\r\n":          "ssh",

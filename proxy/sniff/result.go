@@ -5,25 +5,60 @@ package sniff
 func (t *TLS) Hello() []byte { return t.h.msg }
 
 // ServerName returns the name of the server_name extension as sent, or nil if
-// there was none. It may end in a dot and may be an IP address; its bytes are
-// letters, digits, '-', '_', '.' and ':' only. When ECH is true it is the name
-// of the client-facing server, and may not be the one the client wants.
+// there was none: 1 to 255 bytes, any but NUL. It is for passing on;
+// AppendServerName is for matching and for logs. When ECH is true it is the
+// name of the client-facing server, and may not be the one the client wants.
 func (t *TLS) ServerName() []byte { return t.h.serverName }
 
-// AppendServerName appends the server name in lower case without a final dot:
-// the form to compare names in, as DNS does (RFC 4343).
+// AppendServerName appends the server name in the form to compare names in: in
+// lower case, as DNS does (RFC 4343), and without a final dot.
+//
+// Of a name that is not valid, the bytes a valid one can not have become '_',
+// and "invalid:" is put in front, as Envoy's access log writes it. So it matches
+// no other name and no pattern is taken for a name; it may still match a
+// pattern by its end, as it would in Envoy; and it cannot forge a log line.
 func (t *TLS) AppendServerName(dst []byte) []byte {
 	name := t.h.serverName
-	if n := len(name); n > 0 && name[n-1] == '.' {
+	valid := validServerName(name)
+	switch n := len(name); {
+	case n == 0:
+		return dst
+	case !valid:
+		dst = append(dst, "invalid:"...)
+	case name[n-1] == '.':
 		name = name[:n-1]
 	}
 	for _, c := range name {
-		if 'A' <= c && c <= 'Z' {
+		switch {
+		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
+		case !nameByte(c):
+			c = '_'
 		}
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// ServerNameValid reports whether there is a server name that consists of
+// letters, digits, '-', '_' and dots, with no empty label but one dot at the end.
+func (t *TLS) ServerNameValid() bool { return validServerName(t.h.serverName) }
+
+func validServerName(name []byte) bool {
+	if len(name) == 0 || name[0] == '.' {
+		return false
+	}
+	for i, c := range name {
+		if !nameByte(c) || c == '.' && name[i-1] == '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// nameByte reports whether Envoy takes c for a byte of a host name.
+func nameByte(c byte) bool {
+	return alpha(c) || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
 }
 
 // ECH reports whether the hello carries an outer encrypted_client_hello

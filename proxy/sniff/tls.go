@@ -23,7 +23,8 @@ const (
 
 	reasonRecordType    = "record of another type inside the client hello"
 	reasonRecordVersion = "record version is not 3.x"
-	reasonRecordLength  = "record is empty or longer than 2^14 bytes"
+	reasonRecordLength  = "record longer than 2^14 bytes"
+	reasonRecordEmpty   = "more than 32 empty records"
 	reasonAfterHello    = "bytes after the client hello in its record"
 )
 
@@ -33,6 +34,7 @@ const (
 	recordHandshake    = 22
 	typeClientHello    = 1
 	maxRecordPayload   = 1 << 14 // RFC 8446 §5.1
+	maxEmptyRecords    = 32      // in a row; the RFC allows none, BoringSSL this many
 )
 
 // TLS recognises a TLS ClientHello (RFC 8446 §4.1.2, RFC 5246 §7.4.1.2) that
@@ -40,6 +42,11 @@ const (
 // is ready; Reset makes it ready for another connection. It is recognised as
 // TLS once its first six bytes are those of a ClientHello: a handshake record
 // of version 3.x of legal length, carrying a message of type client_hello.
+//
+// Whatever some TLS server may accept has to be seen as TLS here, or a client
+// could leave the filter chain that watches TLS by a hello of doubtful form. So
+// a hello is Bad only where it cannot be read, or where the known servers
+// refuse it; and what cannot be read of an extension is as if it was not sent.
 //
 // A hello inside one record is never copied. One that spans records is put
 // together in a scratch buffer that the TLS keeps over Reset.
@@ -54,6 +61,7 @@ type TLS struct {
 	pos     int // offset in the buffer of the next byte to look at
 	left    int // payload bytes of the current record from pos on
 	records int
+	empty   int // empty records in a row
 	nhead   int
 	head    [handshakeHeaderLen]byte
 	size    int // of the hello with its header; 0 until the header is complete
@@ -159,8 +167,16 @@ func (t *TLS) recordHeader(b []byte) bool {
 		return false
 	}
 	n := be16(h[3:])
-	if n == 0 || n > maxRecordPayload {
+	t.empty++
+	if n > 0 {
+		t.empty = 0
+	}
+	switch {
+	case n > maxRecordPayload:
 		t.fail(reasonRecordLength)
+		return false
+	case t.empty > maxEmptyRecords:
+		t.fail(reasonRecordEmpty)
 		return false
 	}
 	t.pos += recordHeaderLen
