@@ -73,7 +73,7 @@ func (r *resourceReader) envelope(n *yaml.Node) {
 		default:
 			e := r.fail(key, "unknown field %s beside resources", quote(key.Value))
 			e.Valid = []string{"resources", "version_info", "type_url", "nonce", "control_plane"}
-			if s := nearest(key.Value, e.Valid); s != "" {
+			if s := Nearest(key.Value, e.Valid); s != "" {
 				e.Suggestion = "did you mean " + quote(s) + "?"
 			}
 		}

@@ -143,7 +143,7 @@ func (d *decoder) enum(n *yaml.Node, fd protoreflect.FieldDescriptor) (protorefl
 	}
 	names := enumNames(ed)
 	e := d.fail(n, "%s is no value of %s", quote(n.Value), ed.FullName())
-	if s := nearest(n.Value, names); s != "" {
+	if s := Nearest(n.Value, names); s != "" {
 		e.Suggestion = "did you mean " + s + "?"
 	}
 	e.Valid = names

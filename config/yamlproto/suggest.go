@@ -22,9 +22,9 @@ func fold(s string) string {
 	}, s)
 }
 
-// nearest returns the name that was most likely meant, or "": equal but for case and separators first, then the smallest
+// Nearest returns the name that was most likely meant, or "": equal but for case and separators first, then the smallest
 // edit distance that is at most a third of the longer name (and at least one).
-func nearest(got string, names []string) string {
+func Nearest(got string, names []string) string {
 	f := fold(got)
 	if f == "" || len(f) > 200 {
 		return ""
@@ -94,7 +94,7 @@ func isDeprecated(fd protoreflect.FieldDescriptor) bool {
 
 // suggestField says where an unknown field may have been meant to go: a similar name here, or the same name one level down.
 func suggestField(got string, md protoreflect.MessageDescriptor) string {
-	if n := nearest(got, fieldNames(md, true)); n != "" {
+	if n := Nearest(got, fieldNames(md, true)); n != "" {
 		return "did you mean " + quote(n) + "?"
 	}
 	fs := md.Fields()
@@ -144,7 +144,7 @@ func suggestType(url string, r Resolver) string {
 	})
 	slices.Sort(all)
 	slices.Sort(same)
-	best := nearest(got, all)
+	best := Nearest(got, all)
 	if best == "" && len(same) == 1 {
 		best = same[0]
 	}
