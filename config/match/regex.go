@@ -54,7 +54,9 @@ func CompileRegex(src string) (*Regex, error) {
 	if r.plain(parts) {
 		return r, nil
 	}
-	re, err := regexp.Compile(`\A(?:` + src + `)\z`)
+	// The tree's own text rather than src: a `\Q` that is never closed would quote
+	// the rest of what is put around it.
+	re, err := regexp.Compile(`\A(?:` + tree.String() + `)\z`)
 	if err != nil {
 		return nil, regexError(err)
 	}
@@ -231,10 +233,9 @@ func (r *Regex) plain(l []*syntax.Regexp) bool {
 
 // at puts a path before an error; nil stays nil.
 func at(path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fielderr.Error{Path: path, Err: err}
+	var errs fielderr.List
+	errs.Add(path, err)
+	return errs.Err()
 }
 
 // fail makes an error at a path.
