@@ -5,26 +5,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
 
 	mdl "github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // ErrOwned is returned when a live process holds the plan's table: nobody else
 // may change it.
 var ErrOwned = errors.New("owned by a running process")
-
-// Handle is an applied interception.
-type Handle struct {
-	mode  Mode   // set in Apply, never changed
-	netns uint64 // set in Apply, never changed: inode of the namespace
-
-	mu      sync.Mutex
-	plan    Plan        // guarded by mu
-	nf      *nfConn     // guarded by mu; nil once closed. In Resident mode it owns the table.
-	rt      *rtConn     // guarded by mu
-	sysctls sysctlFiles // guarded by mu
-}
 
 // Apply makes the plan real in the network namespace of the calling thread, and
 // returns a handle that undoes it from any thread.
@@ -176,7 +164,11 @@ func (h *Handle) replaceTable(p Plan, old bool) error {
 	if old {
 		msgs = append([]mdl.Message{deleteTable(pr.table)}, msgs...)
 	}
-	if err := h.nf.commit(msgs); err != nil {
+	err = h.nf.commit(msgs)
+	if h.mode == Resident && errors.Is(err, unix.EINVAL) {
+		err = fmt.Errorf("%w (is the kernel older than 5.12, which brought tables with an owner?)", err)
+	}
+	if err != nil {
 		return fmt.Errorf("add table inet %s: %w", pr.table, err)
 	}
 	return nil
@@ -227,99 +219,6 @@ func (c *rtConn) checkForeign(p Plan) error {
 				return fmt.Errorf("table: route table %d has a route that is not ours: %s", p.Table, r)
 			}
 		}
-	}
-	return nil
-}
-
-// Mode is how the handle's interception lives.
-func (h *Handle) Mode() Mode { return h.mode }
-
-// Plan is the plan in force, defaults filled in.
-func (h *Handle) Plan() Plan {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.plan
-}
-
-// Reapply replaces the rules by those of another plan, or restores them after a
-// drift, in one transaction. Connections that are already intercepted stay so.
-// Name, marks, table, priority, families, Local and sysctls must be the same. It
-// may be called from any thread.
-func (h *Handle) Reapply(p Plan) error {
-	p = p.WithDefaults()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.nf == nil {
-		return fmt.Errorf("intercept %q: %w", p.Name, os.ErrClosed)
-	}
-	if err := p.validateFor(h.mode); err != nil {
-		return fmt.Errorf("intercept %q: %w", p.Name, err)
-	}
-	o := h.plan
-	if p.Name != o.Name || p.Mark != o.Mark || p.MarkMask != o.MarkMask || p.LocalMark != o.LocalMark || p.Table != o.Table ||
-		p.Priority != o.Priority || p.Families != o.Families || p.Local != o.Local || !slices.Equal(p.Sysctls, o.Sysctls) {
-		return fmt.Errorf("intercept %q: name, marks, table, priority, families, local and sysctls can change only by Close and Apply", o.Name)
-	}
-	for _, r := range p.routing() {
-		if _, err := h.rt.add(r); err != nil {
-			return fmt.Errorf("intercept %q: %w", p.Name, err)
-		}
-	}
-	_, found, err := h.nf.table(p.TableName())
-	if err == nil {
-		err = h.replaceTable(p, found)
-	}
-	if err != nil {
-		return fmt.Errorf("intercept %q: %w", p.Name, err)
-	}
-	h.plan = p
-	return nil
-}
-
-// Release lets the handle go and leaves an Installed interception in place; a
-// Resident table goes with its socket, its policy rules and route stay.
-func (h *Handle) Release() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.release()
-}
-
-func (h *Handle) release() {
-	if h.nf == nil {
-		return
-	}
-	h.nf.close()
-	h.rt.close()
-	h.sysctls.close()
-	h.nf, h.rt, h.sysctls = nil, nil, nil
-}
-
-// Close removes everything that Apply made and restores what it changed. The
-// table goes first: from then on traffic takes its own way. It may be called
-// more than once.
-func (h *Handle) Close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.nf == nil {
-		return nil
-	}
-	defer h.release()
-	l, err := lock()
-	if err == nil {
-		defer l.Close()
-	}
-	errs := []error{err}
-	_, found, err := h.nf.table(h.plan.TableName())
-	if err == nil && found {
-		err = h.nf.commit([]mdl.Message{deleteTable(h.plan.TableName())})
-	}
-	errs = append(errs, err)
-	for _, r := range slices.Backward(h.plan.routing()) {
-		errs = append(errs, h.rt.del(r))
-	}
-	errs = append(errs, h.sysctls.restore(), removeRecordOf(h.plan.Name, h.netns))
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("intercept %q: close: %w", h.plan.Name, err)
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func TestRangeText(t *testing.T) {
 
 func TestMergePorts(t *testing.T) {
 	got := fmt.Sprint(mergePorts([]PortRange{{65535, 65535}, {80, 80}, {81, 90}, {85, 86}, {1, 2}, {60000, 65534}}))
-	if want := "[{1 2} {80 90} {60000 65535}]"; got != want {
+	if want := "[1-2 80-90 60000-65535]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

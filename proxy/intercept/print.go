@@ -61,11 +61,7 @@ func portsText(ranges []PortRange, none string) string {
 	}
 	var parts []string
 	for _, r := range mergePorts(ranges) {
-		if r.From == r.To {
-			parts = append(parts, fmt.Sprint(r.From))
-		} else {
-			parts = append(parts, fmt.Sprintf("%d-%d", r.From, r.To))
-		}
+		parts = append(parts, r.String())
 	}
 	return "ports " + strings.Join(parts, " ")
 }

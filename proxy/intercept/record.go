@@ -100,8 +100,9 @@ func (r record) write() error {
 	return nil
 }
 
-// readRecord reads a plan's record; one that is missing, or of another network
-// namespace (of which the host has one, and a demo others), is no record.
+// readRecord reads a plan's record; one that is missing, cannot be read by this
+// version, or is of another network namespace (the host has one, a demo others),
+// is no record: it must not keep anybody from starting or from cleaning up.
 func readRecord(name string) (record, bool, error) {
 	b, err := os.ReadFile(recordPath(name))
 	if errors.Is(err, os.ErrNotExist) {
@@ -111,8 +112,8 @@ func readRecord(name string) (record, bool, error) {
 		return record{}, false, fmt.Errorf("read record: %w", err)
 	}
 	var r record
-	if err := json.Unmarshal(b, &r); err != nil {
-		return record{}, false, fmt.Errorf("read record %s: %w", recordPath(name), err)
+	if json.Unmarshal(b, &r) != nil {
+		return record{}, false, nil
 	}
 	id, err := netnsID()
 	if err != nil {

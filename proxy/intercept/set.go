@@ -98,11 +98,7 @@ func (pr *program) portSet(name string, ranges []PortRange) *set {
 		if r.To < 65535 {
 			elems = append(elems, elem{key: binary.BigEndian.AppendUint16(nil, r.To+1), end: true})
 		}
-		if r.From == r.To {
-			texts = append(texts, fmt.Sprint(r.From))
-		} else {
-			texts = append(texts, fmt.Sprintf("%d-%d", r.From, r.To))
-		}
+		texts = append(texts, r.String())
 	}
 	return pr.newSet(name, kindPort, elems, texts)
 }
