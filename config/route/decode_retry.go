@@ -44,9 +44,10 @@ var retryTokens = []struct {
 	{"unavailable", OnGrpcUnavailable, true},
 }
 
-// ParseRetryOn reads the value of x-envoy-retry-on or x-envoy-retry-grpc-on.
-// Tokens that are not known there do not count, as in Envoy.
-func ParseRetryOn(v []byte, grpc bool) RetryOn {
+// RetryOnHeader reads the value of x-envoy-retry-on or, with grpc, of
+// x-envoy-retry-grpc-on. Conditions that are not known there do not count, as in
+// Envoy. It allocates nothing.
+func RetryOnHeader(v []byte, grpc bool) RetryOn {
 	var on RetryOn
 	for len(v) > 0 {
 		end := 0
@@ -74,9 +75,10 @@ func trim(b []byte) []byte {
 	return b
 }
 
-// retryOn reads retry_on. Envoy ignores what it does not know, so that a typing
-// error silently switches retries off; here it is an error.
-func retryOn(s string) (RetryOn, error) {
+// ParseRetryOn reads the conditions of retry_on, of both kinds. Envoy ignores
+// what it does not know, so that a typing error silently switches retries off;
+// here the error names each, besides the conditions that are known.
+func ParseRetryOn(s string) (RetryOn, error) {
 	var on RetryOn
 	var errs fielderr.List
 	for tok := range strings.SplitSeq(s, ",") {
@@ -110,7 +112,7 @@ func retryPolicy(p *routev3.RetryPolicy) (*RetryPolicy, error) {
 		BackOffBase:  defaultBackOff,
 		ResetMax:     defaultResetMax,
 	}
-	on, err := retryOn(p.RetryOn)
+	on, err := ParseRetryOn(p.RetryOn)
 	errs.Add("retry_on", err)
 	rp.On = on
 	switch n := p.HostSelectionRetryMaxAttempts; {

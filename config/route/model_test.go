@@ -142,7 +142,7 @@ validate_clusters: false
 	}
 }
 
-func TestParseRetryOnOfARequest(t *testing.T) {
+func TestRetryOnOfARequest(t *testing.T) {
 	for _, c := range []struct {
 		in   string
 		grpc bool
@@ -154,12 +154,12 @@ func TestParseRetryOnOfARequest(t *testing.T) {
 		{"cancelled,5xx", true, OnGrpcCancelled},
 		{"", true, 0},
 	} {
-		if got := ParseRetryOn([]byte(c.in), c.grpc); got != c.want {
+		if got := RetryOnHeader([]byte(c.in), c.grpc); got != c.want {
 			t.Errorf("%q: %b, want %b", c.in, got, c.want)
 		}
 	}
 	in := []byte("5xx,reset,connect-failure,refused-stream")
-	if n := testing.AllocsPerRun(100, func() { ParseRetryOn(in, false) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { RetryOnHeader(in, false) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -167,7 +167,7 @@ func TestParseRetryOnOfARequest(t *testing.T) {
 func TestEveryRetryTokenIsAccepted(t *testing.T) {
 	var all RetryOn
 	for _, tok := range retryTokens {
-		on, err := retryOn(tok.name)
+		on, err := ParseRetryOn(tok.name)
 		if err != nil || on == 0 {
 			t.Errorf("%s: %v", tok.name, err)
 		}
