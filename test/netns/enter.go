@@ -153,7 +153,7 @@ func Require(t TB) {
 	if os.Getenv(mustEnv) == "must" {
 		t.Fatal("network namespaces are required:", err)
 	}
-	t.Skip("needs network namespaces:", err)
+	t.Skip("needs network namespaces (run as root, or allow unprivileged user namespaces):", err)
 }
 
 // Start makes a topology for a test and closes it when the test ends.
