@@ -13,11 +13,15 @@ const configured = "\x00"
 
 // A tagCache remembers what became of names, while one page is printed: all
 // clusters have one shape, and the statistics of a shape are few.
-type tagCache map[string]*shape
+type tagCache struct {
+	shapes map[string]*shape
+	fixed  []label // on every statistic
+}
 
 // shape is a scope with its configured names taken out.
 type shape struct {
 	parts []string
+	fixed []label
 	known map[string]*tags     // by name within the scope
 	sets  map[string]*labelSet // so that equal sets are one pointer
 }
@@ -38,7 +42,7 @@ type label struct {
 }
 
 // shape returns the shape of a scope and the configured names in it.
-func (c tagCache) shape(path []string) (sh *shape, values []string) {
+func (c *tagCache) shape(path []string) (sh *shape, values []string) {
 	var parts []string
 	for _, name := range path {
 		if name != "" {
@@ -52,16 +56,21 @@ func (c tagCache) shape(path []string) (sh *shape, values []string) {
 		}
 	}
 	id := strings.Join(parts, ".")
-	if c[id] == nil {
-		c[id] = &shape{parts: parts, known: make(map[string]*tags), sets: make(map[string]*labelSet)}
+	if c.shapes[id] == nil {
+		c.shapes[id] = &shape{parts: parts, fixed: c.fixed, known: make(map[string]*tags), sets: make(map[string]*labelSet)}
 	}
-	return c[id], values
+	return c.shapes[id], values
 }
 
 func (s *shape) tags(name string) *tags {
 	t := s.known[name]
 	if t == nil {
 		rest, labels := extractTags(append(slices.Clip(s.parts), strings.Split(name, ".")...))
+		at := 0 // after the response code, as Envoy prints it
+		if len(labels) > 0 && strings.HasPrefix(labels[0].name, "envoy.response_code") {
+			at = 1
+		}
+		labels = slices.Insert(labels, at, s.fixed...)
 		id := fmt.Sprint(labels)
 		if s.sets[id] == nil {
 			set := labelSet(labels)

@@ -40,7 +40,7 @@ func (s *Store) WritePrometheus(w io.Writer, f Filter) error {
 	}
 	bw := bufio.NewWriterSize(w, 64<<10)
 	kinds := make(map[string]Kind) // a metric name may have one type only
-	for _, fam := range families(s.views(), f) {
+	for _, fam := range families(s.views(), s.fixedTags(), f) {
 		name := fam.name
 		for k, taken := kinds[name]; taken && k != fam.kind; k, taken = kinds[name] {
 			name += "_" + fam.kind.String()
@@ -64,13 +64,13 @@ func (s *Store) WritePrometheus(w io.Writer, f Filter) error {
 }
 
 // families returns what the filter keeps, sorted by kind, name and labels.
-func families(views []*view, f Filter) []*family {
+func families(views []*view, fixed []label, f Filter) []*family {
 	type id struct {
 		name string
 		kind Kind
 	}
 	byID := make(map[id]*family)
-	known := make(tagCache)
+	known := tagCache{shapes: make(map[string]*shape), fixed: fixed}
 	for _, v := range views {
 		shape, values := known.shape(v.path)
 		var last *labelSet // most statistics of a scope have the same labels

@@ -104,6 +104,26 @@ func TestPrometheusNames(t *testing.T) {
 	f("x", "envoy_cluster_x{envoy_cluster_name=\"\uFFFD\"}", "cluster", "\xff")
 }
 
+func TestFixedTags(t *testing.T) {
+	s := NewStore()
+	s.FixTag("zone", "eu")
+	s.FixTag("a.b", `c"d`)
+	s.Scope("cluster.a").Counter("upstream_rq_200").Inc()
+	s.Scope("server").Gauge("uptime")
+	var b bytes.Buffer
+	if err := s.WritePrometheus(&b, Filter{}); err != nil {
+		t.Fatal(err)
+	}
+	want := `# TYPE envoy_cluster_upstream_rq counter
+envoy_cluster_upstream_rq{envoy_response_code="200",zone="eu",a_b="c\"d",envoy_cluster_name="a"} 1
+# TYPE envoy_server_uptime gauge
+envoy_server_uptime{zone="eu",a_b="c\"d"} 0
+`
+	if b.String() != want {
+		t.Errorf("got %s\nwant %s", &b, want)
+	}
+}
+
 func TestPrometheusMergesWhatSanitationMakesEqual(t *testing.T) {
 	s := NewStore()
 	sc := s.Scope("cluster.a")

@@ -13,11 +13,20 @@ type Store struct {
 	mu      sync.Mutex
 	root    node                     // guarded by mu
 	layouts map[reflect.Type]*layout // guarded by mu
+	fixed   []label                  // guarded by mu; append-only
 }
 
 // NewStore returns an empty store.
 func NewStore() *Store {
 	return &Store{layouts: make(map[reflect.Type]*layout)}
+}
+
+// FixTag gives every statistic a label in Prometheus' output (Envoy:
+// --stats-tag, and stats_tags with a fixed_value).
+func (s *Store) FixTag(name, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fixed = append(s.fixed, label{name: name, value: value})
 }
 
 // node is what all scopes of one name under one parent share. All fields but

@@ -52,6 +52,12 @@ func (s *Store) views() []*view {
 	return out
 }
 
+func (s *Store) fixedTags() []label {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fixed
+}
+
 // each calls visit for the statistics of one view that the filter keeps, in no
 // order.
 func (v *view) each(f Filter, visit func(sample)) {
