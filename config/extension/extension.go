@@ -7,6 +7,7 @@
 package extension
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 
@@ -26,6 +27,10 @@ const (
 	TransportSocket Kind = "transport socket"
 	RetryPredicate  Kind = "retry host predicate"
 )
+
+// ErrUnknown is what Parse wraps for a configuration of a type that no factory
+// takes: an optional extension may then be left out.
+var ErrUnknown = errors.New("unsupported type")
 
 // A Factory is one extension: it parses its configuration and, at run time,
 // builds from what it parsed. Factories are values in a table, made once.
@@ -87,7 +92,7 @@ func (c *Context) Parse(k Kind, name string, cfg *anypb.Any) (Parsed, error) {
 	}
 	f, ok := c.Registry.ByType(k, cfg.TypeUrl)
 	if !ok {
-		return Parsed{}, fmt.Errorf("%s %q: unsupported type %s (supported: %s)", k, name, cfg.TypeUrl, c.Registry.names(k))
+		return Parsed{}, fmt.Errorf("%s %q: %w %s (supported: %s)", k, name, ErrUnknown, cfg.TypeUrl, c.Registry.names(k))
 	}
 	m, err := f.Parse(cfg, c)
 	if err != nil {

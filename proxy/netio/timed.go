@@ -79,6 +79,15 @@ func (t *Timed) armRead(until time.Time) error {
 	return t.C.SetReadDeadline(at)
 }
 
+// armWrite is armRead for the writing side.
+func (t *Timed) armWrite(until time.Time) error {
+	if t.warmed.IsZero() && until.IsZero() || !t.warmed.IsZero() && (until.IsZero() || !t.warmed.After(until)) {
+		return nil
+	}
+	t.warmed = until
+	return t.C.SetWriteDeadline(until)
+}
+
 // woken decides what a read does that hit the poller's deadline.
 func (t *Timed) woken(until time.Time) error {
 	if !until.IsZero() && !time.Now().Before(until) {

@@ -29,7 +29,7 @@ type Codec interface {
 	Flush() error
 	// SpliceBody moves n body bytes from a socket and tells how many went through;
 	// ok is false when this codec cannot, and nothing was moved.
-	SpliceBody(from *netio.Socket, n int64, deadline time.Time) (moved int64, ok bool, err error)
+	SpliceBody(from *netio.Timed, n int64, deadline time.Time) (moved int64, ok bool, err error)
 	// Gone tells, without waiting, whether the client has left.
 	Gone() bool
 	// Upgrade turns the stream into two byte streams after a 101 (or a 2xx to

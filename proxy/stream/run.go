@@ -3,9 +3,11 @@ package stream
 import (
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
 )
 
 // ErrStopped says that a filter ended the stream in a phase that was running.
@@ -100,6 +102,21 @@ func (s *Stream) SendBody(p []byte, end bool) error {
 	return s.codec.WriteBody(p, end)
 }
 
+// Splice moves n bytes of the response body from a socket to the client without
+// looking at them; ok is false when that is not possible here, and nothing was
+// moved. It must not be used when a filter looks at the body.
+func (s *Stream) Splice(from *netio.Timed, n int64, until time.Time) (moved int64, ok bool, err error) {
+	moved, ok, err = s.codec.SpliceBody(from, n, until)
+	s.Info.BytesSent += uint64(moved)
+	return moved, ok, err
+}
+
+// SpliceEnded says that a splice moved the last of the body.
+func (s *Stream) SpliceEnded() { s.ended = true }
+
+// Upgraded says that the bytes after the head have all been exchanged.
+func (s *Stream) Upgraded() { s.ended, s.bodyDone = true, true }
+
 // SendTrailers ends the response with s.ResponseTrailers.
 func (s *Stream) SendTrailers() error {
 	for i := range s.chain.respTrailers {
@@ -133,22 +150,22 @@ func (s *Stream) Reply(code int, f info.Flags, details, body string) {
 	s.SetStatus(code)
 	s.Info.Flags |= f
 	s.Info.Details = details
-	s.ReplyBody = append(s.ReplyBody[:0], body...)
+	s.replyBody = append(s.replyBody[:0], body...)
 	s.Response.Del(header.TransferEncoding)
-	if len(s.ReplyBody) > 0 {
-		s.Response.SetInt(header.ContentLength, int64(len(s.ReplyBody)))
+	if len(s.replyBody) > 0 {
+		s.Response.SetInt(header.ContentLength, int64(len(s.replyBody)))
 		if !s.Response.Has(header.ContentType) {
 			s.Response.AddString(header.ContentType, "text/plain")
 		}
 	} else if !s.HeadRequest {
 		s.Response.SetInt(header.ContentLength, 0)
 	}
-	end := len(s.ReplyBody) == 0 || s.HeadRequest
+	end := len(s.replyBody) == 0 || s.HeadRequest
 	if err := s.SendHeaders(end); err != nil || end {
 		return
 	}
 	// The error, if any, is seen again when the codec flushes.
-	_ = s.SendBody(s.ReplyBody, true)
+	_ = s.SendBody(s.replyBody, true)
 }
 
 // End runs StreamEnd of every filter, in chain order.

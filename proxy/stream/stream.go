@@ -44,6 +44,7 @@ type Stream struct {
 	matched bool
 	route   *route.Route
 	weight  *route.ClusterWeight
+	req     route.Request
 	rand    uint64
 	slots   []slot
 
@@ -51,7 +52,7 @@ type Stream struct {
 	replied      bool // a response head went into the output
 	ended        bool // … and its end
 	mustClose    bool // the connection cannot serve another request
-	ReplyBody    []byte
+	replyBody    []byte
 	ctx          context
 	statusBuffer [8]byte
 }
@@ -82,11 +83,10 @@ func (s *Stream) Recycle() {
 	for i := range s.slots {
 		s.slots[i].zero()
 	}
-	keep := Stream{
+	*s = Stream{
 		Request: s.Request, Response: s.Response, RequestTrailers: s.RequestTrailers, ResponseTrailers: s.ResponseTrailers,
-		chain: s.chain, slots: s.slots,
+		chain: s.chain, slots: s.slots, req: s.req, replyBody: s.replyBody,
 	}
-	*s = keep
 }
 
 // maxKept is the largest header arena, in bytes, that stays with a pooled stream.
@@ -114,12 +114,13 @@ func (s *Stream) Table() *route.Table {
 	return s.table
 }
 
-// RouteRequest gives what routes are matched by.
-func (s *Stream) RouteRequest() route.Request {
-	return route.Request{
-		Authority: s.Authority, Path: s.Path, Method: s.Method,
-		Headers: &s.Request, Rand: s.rand, TLS: s.TLS,
-	}
+// RouteRequest gives what routes are matched by, as it is now. It stays with the
+// stream and is valid until the next call.
+func (s *Stream) RouteRequest() *route.Request {
+	r := &s.req
+	r.Authority, r.Path, r.Method = s.Authority, s.Path, s.Method
+	r.Headers, r.Rand, r.TLS = &s.Request, s.rand, s.TLS
+	return r
 }
 
 // Route gives the route, matched once and remembered; nil when none matches.
@@ -128,8 +129,7 @@ func (s *Stream) Route() *route.Route {
 		s.matched = true
 		s.route = nil
 		if t := s.Table(); t != nil {
-			r := s.RouteRequest()
-			s.route = t.Match(&r, nil)
+			s.route = t.Match(s.RouteRequest(), nil)
 		}
 	}
 	return s.route
@@ -145,21 +145,26 @@ func (s *Stream) SetWeight(w *route.ClusterWeight) { s.weight = w }
 // RouteConfig gives the most specific per-route configuration of a filter of the
 // chain: that of the weighted cluster, the route, the virtual host or the table.
 func (s *Stream) RouteConfig(filter string) (any, bool) {
-	r := s.Route()
-	if r == nil || len(r.FilterConfigs) == 0 {
-		return nil, false
-	}
-	cfg, _, ok := r.FilterConfig(filter)
+	cfg, _, ok := s.filterConfig(filter)
 	return cfg, ok && cfg != nil
 }
 
 // disabled tells whether the route switches a filter off.
 func (s *Stream) disabled(filter string) bool {
-	if s.route == nil || len(s.route.FilterConfigs) == 0 {
-		return false
-	}
-	_, off, _ := s.route.FilterConfig(filter)
+	_, off, _ := s.filterConfig(filter)
 	return off
+}
+
+func (s *Stream) filterConfig(filter string) (cfg any, disabled, ok bool) {
+	switch {
+	case s.route == nil:
+		return nil, false, false
+	case s.weight != nil:
+		return s.weight.FilterConfig(filter)
+	case len(s.route.FilterConfigs) == 0:
+		return nil, false, false
+	}
+	return s.route.FilterConfig(filter)
 }
 
 // SetPath changes the path and query that are sent upstream and matched by.

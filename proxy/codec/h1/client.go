@@ -48,7 +48,7 @@ type Client struct {
 
 // NewClient makes the client half of a connection.
 func NewClient(c netio.Conn, o ClientOptions) *Client {
-	k := &Client{c: c, limits: o.Limits.withDefaults()}
+	k := &Client{c: c, limits: o.Limits.WithDefaults()}
 	k.in = netio.Timed{C: c, Tick: o.Tick, Wake: k.tick}
 	k.out = output{io: &k.in, idle: o.WriteIdle}
 	k.sentEnd, k.gotEnd = true, true
@@ -202,6 +202,9 @@ func (k *Client) Remaining() int64 {
 	}
 	return k.body.left
 }
+
+// Source gives the connection's reading side, for a splice of Remaining bytes.
+func (k *Client) Source() *netio.Timed { return &k.in }
 
 // Spliced accounts for n body bytes that were moved past this codec.
 func (k *Client) Spliced(n int64) (end bool) {

@@ -19,7 +19,8 @@ type Limits struct {
 	MaxFields int // default 100 (Envoy: max_headers_count)
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults fills in what is not set.
+func (l Limits) WithDefaults() Limits {
 	if l.MaxHead == 0 {
 		l.MaxHead = 60 << 10
 	}

@@ -296,6 +296,21 @@ func (s *Server) WriteTrailers(h *header.Headers) error { return s.out.body(nil,
 // Flush implements stream.Codec.
 func (s *Server) Flush() error { return s.out.flush() }
 
+// SpliceBody implements stream.Codec: bytes of a response of known length go from
+// socket to socket.
+func (s *Server) SpliceBody(from *netio.Timed, n int64, until time.Time) (moved int64, ok bool, err error) {
+	if s.c.Socket() == nil || from.C.Socket() == nil || s.out.framing != Length || n > s.out.left {
+		return 0, false, nil
+	}
+	if err := s.out.flush(); err != nil {
+		return 0, true, &netio.SpliceError{Write: true, Err: err}
+	}
+	moved, err = netio.Splice(&s.in, from, n, s.out.idle, until, nil)
+	s.out.left -= moved
+	s.out.sent += uint64(moved)
+	return moved, true, err
+}
+
 // FinishRequest settles the connection after a response; it tells whether it can
 // serve another request.
 func (s *Server) FinishRequest() bool {

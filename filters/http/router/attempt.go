@@ -1,0 +1,220 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// An outcome is what came of one try: a response head in s.Response, or an error.
+type outcome struct {
+	code   int             // of the response; 0 when there was none
+	head   *header.Headers // of the response
+	err    *upstream.Error // why there was none
+	fired  timeout         // … when a timeout was why
+	client error           // … when reading the request failed
+	gone   bool            // … when the client left
+	reused bool            // the connection had carried requests before
+	silent bool            // … and broke before any byte of a response
+}
+
+// errRearm wakes a wait whose bound has changed.
+var errRearm = errors.New("bound changed")
+
+// errGone says that the client has left.
+var errGone = errors.New("client left")
+
+// try makes one try: pick a host, get a connection, send the request, await the
+// response head.
+func (e *exchange) try() outcome {
+	s := e.s
+	s.Info.Attempts++
+	e.plan.tryBegins(time.Now(), &e.bounds)
+	if out, ok := e.connect(); !ok {
+		return out
+	}
+	e.reported = false
+	s.Info.UpstreamHost = e.at.Host.Address()
+	s.Info.UpstreamProtocol = info.HTTP11
+	s.Info.Reused = e.at.Reused
+	e.perTryHead()
+	e.at.Begin(e.wake)
+	if err := e.send(); err != nil {
+		// The server may have answered before it stopped reading: look first.
+		if out := e.await(); out.err == nil {
+			return out
+		}
+		return e.broken(err)
+	}
+	return e.await()
+}
+
+// connect picks a host and opens a connection to it.
+func (e *exchange) connect() (outcome, bool) {
+	for range maxPicks {
+		e.pick.Tried = nil
+		if e.plan.avoidTried {
+			e.pick.Tried = e.tried
+			e.pick.HostAttempts = e.plan.hostAttempts
+		}
+		h, err := e.cl.Pick(&e.pick)
+		if err != nil {
+			return outcome{err: err}, false
+		}
+		e.tried = append(e.tried, h)
+		e.open.Deadline = e.plan.connectBound(e.deadline)
+		e.at, err = e.cl.OpenHTTP(e.s, h, &e.open)
+		if err == nil {
+			return outcome{}, true
+		}
+		e.at = nil
+		e.s.Info.UpstreamHost = h.Address()
+		if !err.Another {
+			return outcome{err: err}, false
+		}
+	}
+	return outcome{err: &upstream.Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: upstream.DetailsNoHealthy}}, false
+}
+
+// maxPicks bounds how often a host that turns out unusable is replaced within
+// one try.
+const maxPicks = 8
+
+// perTryHead puts into the head what differs between tries.
+func (e *exchange) perTryHead() {
+	h := &e.s.Request
+	if e.s.Info.Attempts > 1 {
+		h.Rewind(e.mark)
+	}
+	if e.rt.VirtualHost.IncludeRequestAttemptCount {
+		h.SetInt(xEnvoyAttemptCount, int64(e.s.Info.Attempts))
+	}
+	if e.fw.Rewrite.AutoHost {
+		if name := e.at.Host.Hostname(); name != "" {
+			e.setHost([]byte(name))
+		}
+	}
+}
+
+// send writes the head and what is known of the body; the rest is pumped.
+func (e *exchange) send() error {
+	none := e.s.NoBody
+	if err := e.at.WriteHeaders(&e.s.Request, none); err != nil {
+		return err
+	}
+	if !none {
+		if p := e.replay.Bytes(); len(p) > 0 || e.whole {
+			if err := writeBody(e.at, p, e.whole, &e.s.RequestTrailers); err != nil {
+				return err
+			}
+		}
+	}
+	if err := e.at.Flush(); err != nil {
+		return err
+	}
+	if e.whole || none {
+		e.requestDone(time.Now())
+		return nil
+	}
+	e.pump.start(e.at)
+	return nil
+}
+
+// requestDone starts the clocks that run once the request is complete.
+func (e *exchange) requestDone(now time.Time) {
+	if e.s.Info.RequestDone.IsZero() {
+		e.s.Info.RequestDone = now
+	}
+	e.sentAt = now
+	if e.deadline.IsZero() && e.bounds.route > 0 {
+		e.deadline = now.Add(e.bounds.route)
+	}
+}
+
+// await waits for the final response head.
+func (e *exchange) await() outcome {
+	for {
+		until, _ := e.plan.until(e.deadline, e.bounds.idleFrom(e.lastActivity()))
+		e.at.SetReadDeadline(until)
+		msg, err := e.at.ReadHeaders(&e.s.Response)
+		switch {
+		case err == errRearm:
+			if e.pump.take() {
+				continue
+			}
+			return e.broken(err)
+		case err != nil:
+			return e.broken(err)
+		case msg.Code == 101 || msg.Code >= 200:
+			e.s.Info.UpstreamFirstByte = time.Now()
+			return outcome{code: msg.Code, head: &e.s.Response}
+		case msg.Code == 100 && !e.s.Request.Has(header.Expect):
+			// Ours to swallow: the client got its own, or asked for none.
+		default:
+			if err := e.s.Codec().WriteInformational(&e.s.Response); err != nil {
+				return outcome{gone: true}
+			}
+		}
+	}
+}
+
+func (e *exchange) lastActivity() time.Time {
+	if e.sentAt.IsZero() {
+		return e.s.Info.Start
+	}
+	return e.sentAt
+}
+
+// onTick runs now and then while a response is awaited: it looks after the
+// client, and after a request body that is still being sent.
+func (e *exchange) onTick() error {
+	if e.pump.changed() {
+		return errRearm
+	}
+	if !e.pump.running() && e.s.Codec().Gone() {
+		return errGone
+	}
+	return nil
+}
+
+// broken turns an error of the try under way into its outcome.
+func (e *exchange) broken(err error) outcome {
+	e.s.Response.Reset()
+	at := e.at
+	var pe *h1.ProtocolError
+	o := outcome{reused: at.Reused, silent: !at.Started()}
+	mk := func(flag info.Flags, details string) *upstream.Error {
+		return &upstream.Error{Op: "request", Host: at.Host.Address(), Flag: flag, Details: details, Reused: at.Reused, Sent: at.Sent(), Err: err}
+	}
+	switch {
+	case errors.Is(err, errGone):
+		o.gone = true
+		o.err = mk(info.DownstreamConnectionTermination, upstream.DetailsDownstreamAborted)
+		e.report(upstream.Outcome{Failure: upstream.Cancelled})
+	case e.pump.clientErr() != nil:
+		o.client = e.pump.clientErr()
+		o.err = mk(info.DownstreamConnectionTermination, upstream.DetailsDownstreamAborted)
+		e.report(upstream.Outcome{Failure: upstream.Cancelled})
+	case h1.Timeout(err):
+		_, o.fired = e.plan.until(e.deadline, e.bounds.idleFrom(e.lastActivity()))
+		o.err = mk(o.fired.flag(), o.fired.details())
+		e.report(upstream.Outcome{Failure: upstream.Timeout})
+	case errors.As(err, &pe) && pe != h1.ErrUnexpectedEOF:
+		e.cl.Stats().CxProtocolError.Inc()
+		o.err = mk(info.UpstreamProtocolError, "protocol_error")
+		e.report(upstream.Outcome{Failure: upstream.Protocol})
+	default:
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		o.err = mk(info.UpstreamConnectionTermination, upstream.DetailsTermination)
+		e.report(upstream.Outcome{Failure: upstream.Reset})
+	}
+	e.count(&o)
+	return o
+}

@@ -1,0 +1,229 @@
+package router
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// smallBody is the largest body, in bytes, of announced length that is read
+// before a host is asked: one write then sends it all, and a slow client holds no
+// connection of the cluster.
+const smallBody = 64 << 10
+
+// defaultKept is how much of a request body is kept for further tries when the
+// route does not say (Envoy: per_connection_buffer_limit_bytes, 1 MiB).
+const defaultKept = 1 << 20
+
+// requestBody reads a small body; larger ones are pumped beside the response. It
+// answers and returns false when the client failed to send it.
+func (e *exchange) requestBody() bool {
+	s := e.s
+	if s.NoBody {
+		e.whole = true
+		return true
+	}
+	n := contentLength(&s.Request)
+	if n < 0 || n > smallBody {
+		return true
+	}
+	for {
+		p, end, err := e.readPiece()
+		if err != nil {
+			e.requestFailed(err)
+			return false
+		}
+		e.replay.Append(p)
+		if end {
+			e.whole = true
+			return true
+		}
+	}
+}
+
+func contentLength(h *header.Headers) int64 {
+	v, ok := h.Get(header.ContentLength)
+	if !ok {
+		return -1
+	}
+	n := int64(0)
+	for _, c := range v {
+		n = n*10 + int64(c-'0') // the codec has checked it
+	}
+	return n
+}
+
+// readPiece reads a piece of the request body within the bounds that hold for it.
+func (e *exchange) readPiece() ([]byte, bool, error) {
+	at, _ := earliest(e.s.RequestDeadline, routeTimeout, e.bounds.max, maxStreamTimeout)
+	if e.bounds.idle > 0 {
+		at, _ = earliest(at, routeTimeout, time.Now().Add(e.bounds.idle), idleTimeout)
+	}
+	e.s.Codec().SetReadDeadline(at)
+	return e.s.ReadBody()
+}
+
+// requestFailed answers a request whose body could not be read.
+func (e *exchange) requestFailed(err error) {
+	s := e.s
+	s.MustClose()
+	var pe *h1.ProtocolError
+	switch {
+	case errors.As(err, &pe) && pe != h1.ErrUnexpectedEOF:
+		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, "")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if d := s.RequestDeadline; !d.IsZero() && !time.Now().Before(d) {
+			s.Reply(408, 0, "request_overall_timeout", "request timeout")
+		} else {
+			s.Reply(408, info.StreamIdleTimeout, "stream_idle_timeout", "stream timeout")
+		}
+	default:
+		s.Info.Flags |= info.DownstreamConnectionTermination
+		s.Info.Details = "downstream_remote_disconnect"
+	}
+}
+
+// A pump sends the rest of a request body on a goroutine of its own, so that a
+// response may come, and go, before the request is over. It has the reading half
+// of the client and the writing half of the server until join.
+type pump struct {
+	e    *exchange
+	on   bool
+	done chan struct{}
+	at   *upstream.Attempt
+
+	finished atomic.Bool
+	mu       sync.Mutex
+	client   error // reading failed; guarded by mu
+	server   error // writing failed; guarded by mu
+	seen     bool
+}
+
+func (p *pump) reset() {
+	p.on, p.done, p.at, p.client, p.server, p.seen = false, nil, nil, nil, nil, false
+	p.finished.Store(false)
+}
+
+func (p *pump) start(at *upstream.Attempt) {
+	p.reset()
+	p.on, p.at, p.done = true, at, make(chan struct{})
+	go p.run()
+}
+
+// run reads, keeps what a further try may need, and writes.
+func (p *pump) run() {
+	defer close(p.done)
+	defer p.finished.Store(true)
+	e := p.e
+	for {
+		b, end, err := e.readPiece()
+		if err != nil {
+			p.mu.Lock()
+			p.client = err
+			p.mu.Unlock()
+			_ = p.at.Conn().SetReadDeadline(time.Unix(1, 0)) // wakes whoever awaits the response
+			return
+		}
+		e.keep(b, end)
+		err = writeBody(p.at, b, end, &e.s.RequestTrailers)
+		if err == nil {
+			err = p.at.Flush()
+		}
+		if err != nil {
+			p.mu.Lock()
+			p.server = err
+			p.mu.Unlock()
+			return
+		}
+		if end {
+			_ = p.at.Conn().SetReadDeadline(time.Unix(1, 0)) // the clocks of a whole request start
+			return
+		}
+	}
+}
+
+// keep remembers a piece for further tries, as long as it fits.
+func (e *exchange) keep(b []byte, end bool) {
+	switch {
+	case e.plan.policy == nil && e.plan.on == 0:
+		e.lost = true
+	case !e.lost && int64(e.replay.Len()+len(b)) > e.kept():
+		e.lost = true
+		e.replay.Discard()
+	case !e.lost:
+		e.replay.Append(b)
+		e.whole = end // a later try then sends it all at once
+	}
+}
+
+func (e *exchange) kept() int64 {
+	if e.rt.BufferLimit >= 0 {
+		return e.rt.BufferLimit
+	}
+	return defaultKept
+}
+
+// writeBody writes a piece of a body, and the trailers when it is the last.
+func writeBody(at *upstream.Attempt, b []byte, end bool, trailers *header.Headers) error {
+	if !end || trailers.Len() == 0 {
+		return at.WriteBody(b, end)
+	}
+	if len(b) > 0 {
+		if err := at.WriteBody(b, false); err != nil {
+			return err
+		}
+	}
+	return at.WriteTrailers(trailers)
+}
+
+// running tells whether the client's half is still being read.
+func (p *pump) running() bool { return p.on && !p.finished.Load() }
+
+// changed tells, once, that the pump has finished.
+func (p *pump) changed() bool { return p.on && !p.seen && p.finished.Load() }
+
+// take notes what changed: the request is whole, so its clocks start. It is false
+// when the client failed to send the rest.
+func (p *pump) take() bool {
+	p.seen = true
+	if p.clientErr() != nil {
+		return false
+	}
+	now := time.Now()
+	p.e.requestDone(now)
+	if p.e.bounds.perTry > 0 {
+		p.e.plan.tryBegins(now, &p.e.bounds)
+	}
+	return true
+}
+
+func (p *pump) clientErr() error {
+	if !p.on {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.client
+}
+
+// join ends the pump: reading and writing are interrupted if they still go on.
+func (p *pump) join() {
+	if !p.on {
+		return
+	}
+	if !p.finished.Load() {
+		past := time.Unix(1, 0)
+		_ = p.at.Conn().SetWriteDeadline(past)
+		_ = p.e.s.Conn.SetReadDeadline(past)
+		p.e.s.MustClose()
+	}
+	<-p.done
+	p.on = false
+}

@@ -1,0 +1,173 @@
+package router
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/buffer"
+	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/stream"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// An exchange is the router's work for one stream.
+type exchange struct {
+	f    *filter
+	s    *stream.Stream
+	rt   *route.Route
+	fw   *route.Forward
+	w    *route.ClusterWeight
+	cl   *upstream.Cluster
+	plan plan
+	vars route.Vars
+
+	at        *upstream.Attempt // the try under way
+	reported  bool              // its outcome was told to its host
+	tookRetry bool
+	tried     []*upstream.Host
+	pick      upstream.PickInfo
+	open      upstream.OpenInfo
+	mark      header.Mark
+	rewriteTo []byte // scratch for paths, hosts and locations
+
+	// The request body.
+	replay buffer.Buf // what was read, for this and later tries
+	whole  bool       // all of it is in replay, or there is none
+	lost   bool       // more was read than may be kept
+	pump   *pump
+
+	// Times. deadline, once known, bounds everything (route timeout).
+	bounds   bounds
+	deadline time.Time
+	sentAt   time.Time // the request's last byte went upstream
+	wake     func() error
+}
+
+func newExchange() *exchange {
+	e := new(exchange)
+	e.wake = e.onTick
+	e.pump = &pump{e: e}
+	return e
+}
+
+func (e *exchange) begin(f *filter, s *stream.Stream, rt *route.Route) {
+	e.f, e.s, e.rt, e.fw = f, s, rt, rt.Forward
+	e.vars = route.Vars{Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Response: &s.Response, Hostname: f.hostname}
+	s.Info.Route, s.Info.VirtualHost = rt.Name, rt.VirtualHost.Name
+	e.bounds.set(s, e.fw)
+	e.plan.begin(e.fw, s, &e.bounds)
+}
+
+// end gives everything back; the exchange is then ready for another stream.
+func (e *exchange) end() {
+	e.pump.join()
+	if e.at != nil {
+		e.report(upstream.Outcome{Failure: upstream.Cancelled})
+		e.at.Abort()
+	}
+	e.giveRetry()
+	e.replay.Discard()
+	clear(e.tried)
+	wake, tried, scratch, pump := e.wake, e.tried[:0], e.rewriteTo[:0], e.pump
+	*e = exchange{wake: wake, tried: tried, rewriteTo: scratch, pump: pump}
+	e.pump.reset()
+}
+
+func (e *exchange) giveRetry() {
+	if e.tookRetry {
+		e.tookRetry = false
+		e.cl.GiveRetry(e.fw.High)
+	}
+}
+
+// cluster finds where the request goes; it answers and returns false when that
+// is nowhere.
+func (e *exchange) cluster() bool {
+	s := e.s
+	hash, hasHash := e.hash()
+	name, dynamic, w := e.fw.Pick(s.RouteRequest(), hash, hasHash, nil)
+	e.w = w
+	s.SetWeight(w)
+	var ok bool
+	if name != "" {
+		e.cl, ok = e.f.clusters.Get(name)
+	} else {
+		e.cl, ok = e.f.clusters.GetBytes(dynamic)
+	}
+	if !ok {
+		s.Info.Cluster = name
+		s.Reply(e.fw.NotFoundCode, info.NoClusterFound, "cluster_not_found", "")
+		return false
+	}
+	s.Info.Cluster = e.cl.Name()
+	e.pick = upstream.PickInfo{Hash: hash, HasHash: hasHash, Dest: s.Conn.Info.Dest, High: e.fw.High}
+	e.originalDst()
+	ci := &s.Conn.Info
+	e.open = upstream.OpenInfo{High: e.fw.High}
+	if ci.Spoof {
+		e.open.Source, e.open.Transparent, e.open.Mark = spoofed(ci), true, ci.SpoofMark
+	}
+	return true
+}
+
+func spoofed(ci *info.Conn) netip.AddrPort {
+	if ci.SpoofPort {
+		return ci.Source
+	}
+	return netip.AddrPortFrom(ci.Source.Addr(), 0)
+}
+
+// head makes the request head what the first and every later try send, but for
+// what differs between tries (Envoy: finalizeRequestHeaders).
+func (e *exchange) head() {
+	s, h := e.s, &e.s.Request
+	e.rt.MutateRequest(e.w, h, &e.vars)
+	if e.fw.Rewrite.Path() {
+		if !e.f.cfg.suppressHeaders && !h.Has(xEnvoyOriginalPath) {
+			h.Add(xEnvoyOriginalPath, s.Path)
+		}
+		e.rewriteTo = e.rt.AppendPath(e.rewriteTo[:0], s.Path)
+		s.SetPath(e.rewriteTo)
+	}
+	if host, ok := e.fw.AppendHost(e.rewriteTo[:0], e.w, s.RouteRequest()); ok {
+		e.setHost(host)
+	}
+	if t := e.bounds.expected(); t > 0 && !e.f.cfg.suppressHeaders {
+		h.SetInt(xEnvoyExpectedTimeout, t.Milliseconds())
+	}
+	e.mark = h.Mark()
+}
+
+func (e *exchange) setHost(host []byte) {
+	if e.fw.AppendXFH {
+		e.s.Request.Set(header.XForwardedHost, e.s.Authority)
+	}
+	e.s.SetAuthority(host)
+}
+
+// report tells the host what came of the try under way, once.
+func (e *exchange) report(o upstream.Outcome) {
+	if !e.reported {
+		e.reported = true
+		e.at.Report(o)
+	}
+}
+
+// discard ends the try under way: its connection is kept if what is left of the
+// response is at hand.
+func (e *exchange) discard() {
+	e.pump.join()
+	at := e.at
+	if at == nil {
+		return
+	}
+	e.at = nil
+	for at.Started() && !at.Waits() {
+		if _, end, err := at.ReadBody(); err != nil || end {
+			break
+		}
+	}
+	at.Release()
+}

@@ -1,0 +1,37 @@
+package router
+
+import (
+	"fmt"
+	"os"
+
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/filters"
+)
+
+// Factory is envoy.filters.http.router.
+func Factory() *extension.Factory {
+	return filters.NewHTTP("envoy.filters.http.router", parse, build, filters.Terminating())
+}
+
+type config struct {
+	suppressHeaders bool // suppress_envoy_headers
+}
+
+func parse(m *routerv3.Router, _ *extension.Context) (config, error) {
+	if m.RespectExpectedRqTimeout {
+		return config{}, fmt.Errorf("respect_expected_rq_timeout: not supported")
+	}
+	return config{suppressHeaders: m.SuppressEnvoyHeaders}, nil
+}
+
+func build(c config, bc *filters.BuildContext) (any, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("host name: %w", err)
+	}
+	f := &filter{cfg: c, clusters: bc.Clusters, log: bc.Log, hostname: name}
+	f.exchanges.New = func() any { return newExchange() }
+	return f, nil
+}

@@ -1,0 +1,21 @@
+package router
+
+import (
+	"github.com/weirproxy/weir/proxy/header"
+)
+
+// The fields the router reads and writes.
+var (
+	xEnvoyOriginalPath    = header.Intern("x-envoy-original-path")
+	xEnvoyExpectedTimeout = header.Intern("x-envoy-expected-rq-timeout-ms")
+	xEnvoyAttemptCount    = header.Intern("x-envoy-attempt-count")
+	xEnvoyServiceTime     = header.Intern("x-envoy-upstream-service-time")
+	xEnvoyOverloaded      = header.Intern("x-envoy-overloaded")
+	xEnvoyRatelimited     = header.Intern("x-envoy-ratelimited")
+	xEnvoyTimeout         = header.Intern("x-envoy-upstream-rq-timeout-ms")
+	xEnvoyPerTryTimeout   = header.Intern("x-envoy-upstream-rq-per-try-timeout-ms")
+	xEnvoyMaxRetries      = header.Intern("x-envoy-max-retries")
+	xEnvoyRetryOn         = header.Intern("x-envoy-retry-on")
+	xEnvoyRetryGrpcOn     = header.Intern("x-envoy-retry-grpc-on")
+	xEnvoyRetriableCodes  = header.Intern("x-envoy-retriable-status-codes")
+)

@@ -1,0 +1,74 @@
+package router
+
+import (
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// fail answers a request that no try brought a response to: the one place where
+// an error becomes a status, a body and Envoy's words for both.
+func (e *exchange) fail(o outcome) {
+	s := e.s
+	switch {
+	case o.gone:
+		s.Info.Flags |= info.DownstreamConnectionTermination
+		s.Info.Details = upstream.DetailsDownstreamAborted
+		s.MustClose()
+		return
+	case o.client != nil:
+		e.requestFailed(o.client)
+		return
+	}
+	r := replyFor(o.err, o.fired)
+	s.Response.Reset()
+	if o.err.Flag.Has(info.UpstreamOverflow) && !e.f.cfg.suppressHeaders {
+		s.Response.AddString(xEnvoyOverloaded, "true")
+	}
+	if o.err.Err != nil {
+		s.Info.UpstreamFailure = o.err.Err.Error()
+	}
+	e.cl.CountResponse(r.code)
+	s.Reply(r.code, o.err.Flag, r.details, r.body)
+}
+
+// A failure is how an error is told to the client and to the log.
+type failure struct {
+	code          int
+	details, body string
+}
+
+// replyFor is the table of errors (Envoy: Filter::onUpstreamReset,
+// onUpstreamTimeoutAbort, sendNoHealthyUpstreamResponse).
+func replyFor(err *upstream.Error, fired timeout) failure {
+	switch {
+	case fired == routeTimeout:
+		return failure{504, "response_timeout", "upstream request timeout"}
+	case fired == perTryTimeout, fired == perTryIdleTimeout:
+		return failure{504, fired.details(), "upstream request timeout"}
+	case fired == maxStreamTimeout:
+		return failure{504, fired.details(), "upstream max stream duration reached"}
+	case fired == idleTimeout:
+		return failure{504, fired.details(), "stream timeout"}
+	}
+	switch err.Details {
+	case upstream.DetailsNoHealthy, upstream.DetailsNoOriginalDest:
+		return failure{503, "no_healthy_upstream", "no healthy upstream"}
+	case upstream.DetailsDropOverload:
+		return failure{503, "drop_overload", "drop overload"}
+	case upstream.DetailsBreakerOpen:
+		return failure{503, "circuit_breaker_open", "upstream circuit breaker is open"}
+	case "protocol_error":
+		return failure{502, "upstream_reset_before_response_started{protocol_error}", resetBody + "protocol error"}
+	case upstream.DetailsOverflow:
+		return failure{503, "upstream_reset_before_response_started{overflow}", resetBody + "overflow"}
+	case upstream.DetailsConnectFailure:
+		return failure{503, "upstream_reset_before_response_started{remote_connection_failure}", resetBody + "remote connection failure"}
+	case upstream.DetailsLocalFailure:
+		return failure{503, "upstream_reset_before_response_started{local_connection_failure}", resetBody + "local connection failure"}
+	case upstream.DetailsConnectTimeout:
+		return failure{503, "upstream_reset_before_response_started{connection_timeout}", resetBody + "connection timeout"}
+	}
+	return failure{503, "upstream_reset_before_response_started{connection_termination}", resetBody + "connection termination"}
+}
+
+const resetBody = "upstream connect error or disconnect/reset before headers. reset reason: "

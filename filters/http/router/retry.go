@@ -1,0 +1,336 @@
+package router
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/stream"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// A plan is what may still be tried for one request. next is a pure function of
+// it and an outcome.
+type plan struct {
+	on         route.RetryOn
+	left       uint32 // retries that may still be made
+	retries    uint32 // retries made
+	policy     *route.RetryPolicy
+	codes      []uint32 // from x-envoy-retriable-status-codes, beside the policy's
+	avoidTried bool
+	// hostAttempts is how often a host that was tried is turned down.
+	hostAttempts int
+	freshOnce    bool // the one try after a dead pooled connection was made
+	tryEnds      time.Time
+	tryIdle      time.Duration
+	streamEnds   time.Time
+	scratch      match.Scratch
+}
+
+// defaultHostAttempts is used where a route has more than one host to try and
+// says nothing: Envoy's default is to try the same host again.
+const defaultHostAttempts = 3
+
+func (p *plan) begin(fw *route.Forward, s *stream.Stream, b *bounds) {
+	scratch := p.scratch
+	*p = plan{policy: fw.Retry, streamEnds: b.max, tryIdle: b.perTryIdle, scratch: scratch}
+	h := &s.Request
+	if fw.Retry != nil {
+		p.on, p.left = fw.Retry.On, fw.Retry.NumRetries
+		p.avoidTried, p.hostAttempts = fw.Retry.PreviousHosts, fw.Retry.HostAttempts
+		if !p.avoidTried {
+			p.avoidTried, p.hostAttempts = true, defaultHostAttempts
+		}
+	}
+	if h.Has(xEnvoyRetryOn) || h.Has(xEnvoyRetryGrpcOn) || h.Has(xEnvoyMaxRetries) || h.Has(xEnvoyRetriableCodes) {
+		p.fromHeaders(h)
+	}
+	if fw.Retry != nil && len(fw.Retry.RequestHeaders) > 0 && !matchesAny(fw.Retry.RequestHeaders, h, &p.scratch) {
+		p.on, p.left = 0, 0
+	}
+}
+
+func matchesAny(l []route.HeaderMatcher, h *header.Headers, sc *match.Scratch) bool {
+	for i := range l {
+		if l[i].Match(h, sc, nil) {
+			return true
+		}
+	}
+	return false
+}
+
+// fromHeaders takes the retry policy that the request itself carries (Envoy:
+// x-envoy-retry-on, x-envoy-max-retries).
+func (p *plan) fromHeaders(h *header.Headers) {
+	for _, n := range []header.Name{xEnvoyRetryOn, xEnvoyRetryGrpcOn} {
+		if v, ok := h.Get(n); ok {
+			for _, tok := range bytes.Split(v, []byte(",")) {
+				on, _ := route.ParseRetryOn(string(bytes.TrimSpace(tok)))
+				p.on |= on
+			}
+			if p.left == 0 {
+				p.left = 1
+			}
+			h.Del(n)
+		}
+	}
+	if v, ok := h.Get(xEnvoyMaxRetries); ok {
+		if n, err := strconv.ParseUint(string(v), 10, 16); err == nil && p.on != 0 {
+			p.left = uint32(n)
+		}
+		h.Del(xEnvoyMaxRetries)
+	}
+	if v, ok := h.Get(xEnvoyRetriableCodes); ok {
+		for _, tok := range bytes.Split(v, []byte(",")) {
+			if n, err := strconv.ParseUint(string(bytes.TrimSpace(tok)), 10, 16); err == nil {
+				p.codes = append(p.codes, uint32(n))
+			}
+		}
+		h.Del(xEnvoyRetriableCodes)
+	}
+}
+
+// tryBegins starts the clock of one try.
+func (p *plan) tryBegins(now time.Time, b *bounds) {
+	p.tryEnds = time.Time{}
+	if b.perTry > 0 {
+		p.tryEnds = now.Add(b.perTry)
+	}
+}
+
+// until is how long the response may be waited for now, and which bound that is.
+func (p *plan) until(global, idle time.Time) (time.Time, timeout) {
+	at, which := earliest(time.Time{}, noTimeout, global, routeTimeout)
+	at, which = earliest(at, which, p.tryEnds, perTryTimeout)
+	if p.tryIdle > 0 {
+		at, which = earliest(at, which, time.Now().Add(p.tryIdle), perTryIdleTimeout)
+	}
+	at, which = earliest(at, which, p.streamEnds, maxStreamTimeout)
+	return earliest(at, which, idle, idleTimeout)
+}
+
+// connectBound is how long connecting may take; the cluster's connect_timeout
+// holds besides.
+func (p *plan) connectBound(global time.Time) time.Time {
+	at, _ := earliest(global, routeTimeout, p.tryEnds, perTryTimeout)
+	at, _ = earliest(at, routeTimeout, p.streamEnds, maxStreamTimeout)
+	return at
+}
+
+type verdict uint8
+
+const (
+	deliver verdict = iota
+	retry
+	giveUp
+)
+
+// A decision is what becomes of an outcome.
+type decision struct {
+	verdict verdict
+	free    bool // a retry that no policy pays for: a pooled connection was dead
+	after   time.Duration
+	flag    info.Flags // why there is no further try
+}
+
+// next decides whether another try is made. It changes nothing but the one free
+// try after a dead pooled connection.
+func (p *plan) next(o *outcome, method []byte) decision {
+	if o.gone || o.client != nil {
+		return decision{verdict: giveUp}
+	}
+	// RFC 9110 §9.2.2: a connection that was closed while idle took nothing with
+	// it, so an idempotent request goes once more, to a connection of its own.
+	if o.err != nil && o.reused && o.silent && o.fired == noTimeout && !p.freshOnce && idempotent(method) {
+		p.freshOnce = true
+		return decision{verdict: retry, free: true}
+	}
+	if !p.wants(o) {
+		return p.without(o)
+	}
+	if p.left == 0 {
+		d := p.without(o)
+		if p.policy != nil || p.retries > 0 {
+			d.flag = info.UpstreamRetryLimitExceeded
+		}
+		return d
+	}
+	return decision{verdict: retry}
+}
+
+// without is the decision when no further try is made.
+func (p *plan) without(o *outcome) decision {
+	if o.err == nil {
+		return decision{verdict: deliver}
+	}
+	return decision{verdict: giveUp}
+}
+
+// count notes that a retry is made.
+func (p *plan) count() {
+	p.left--
+	p.retries++
+}
+
+// wants tells whether the policy asks for a retry of this outcome (Envoy:
+// RetryStateImpl::wouldRetryFromHeaders, wouldRetryFromReset).
+func (p *plan) wants(o *outcome) bool {
+	switch {
+	case p.on == 0:
+		return false
+	case o.err != nil:
+		return p.wantsAfterError(o)
+	}
+	return p.wantsAfterResponse(o)
+}
+
+func (p *plan) wantsAfterError(o *outcome) bool {
+	e := o.err
+	switch {
+	case e.Flag.Has(info.UpstreamOverflow | info.NoHealthyUpstream | info.DownstreamConnectionTermination):
+		return false
+	case o.fired != noTimeout && !o.fired.retriable():
+		return false
+	case p.on&(route.OnReset|route.On5xx|route.OnGatewayError) != 0:
+		return true
+	case p.on&route.OnConnectFailure != 0 && e.Flag.Has(info.UpstreamConnectionFailure):
+		return true
+	}
+	return p.on&route.OnResetBeforeRequest != 0 && !e.Sent
+}
+
+func (p *plan) wantsAfterResponse(o *outcome) bool {
+	if o.head.Has(xEnvoyRatelimited) {
+		return p.on&route.OnEnvoyRatelimited != 0
+	}
+	switch {
+	case p.on&route.On5xx != 0 && o.code >= 500,
+		p.on&route.OnGatewayError != 0 && o.code >= 502 && o.code <= 504,
+		p.on&route.OnRetriable4xx != 0 && o.code == 409:
+		return true
+	}
+	if p.on&route.OnRetriableStatusCodes != 0 {
+		if contains(p.codes, o.code) || p.policy != nil && contains(p.policy.StatusCodes, o.code) {
+			return true
+		}
+	}
+	if p.on&route.OnRetriableHeaders != 0 && p.policy != nil && matchesAny(p.policy.Headers, o.head, &p.scratch) {
+		return true
+	}
+	if p.on >= route.OnGrpcCancelled {
+		return p.on&grpcCondition(o.head.Value(header.GrpcStatus)) != 0
+	}
+	return false
+}
+
+func contains(l []uint32, code int) bool {
+	for _, c := range l {
+		if int(c) == code {
+			return true
+		}
+	}
+	return false
+}
+
+// grpcCondition gives the condition that a grpc-status meets.
+func grpcCondition(status []byte) route.RetryOn {
+	switch string(status) {
+	case "1":
+		return route.OnGrpcCancelled
+	case "4":
+		return route.OnGrpcDeadlineExceeded
+	case "8":
+		return route.OnGrpcResourceExhausted
+	case "13":
+		return route.OnGrpcInternal
+	case "14":
+		return route.OnGrpcUnavailable
+	}
+	return 0
+}
+
+// idempotent tells whether a method may be repeated by a proxy (RFC 9110 §9.2.2).
+func idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// The default back-off (Envoy: RetryPolicy.retry_back_off).
+const (
+	backOffBase = 25 * time.Millisecond
+	backOffMax  = 10 * backOffBase
+)
+
+// backoff is how long to wait before the retry that was just counted: full
+// jitter over an interval that doubles, or what a rate-limited response asked for.
+func (p *plan) backoff(o *outcome, random uint64, now time.Time) time.Duration {
+	if p.policy != nil && o.err == nil {
+		if d, ok := p.rateLimited(o.head, now); ok {
+			return d + time.Duration(random%uint64(d/2+1))
+		}
+	}
+	base, top := backOffBase, backOffMax
+	if p.policy != nil && p.policy.BackOffBase > 0 {
+		base, top = p.policy.BackOffBase, p.policy.BackOffMax
+	}
+	d := base
+	for i := uint32(1); i < p.retries && d < top; i++ {
+		d *= 2
+	}
+	return time.Duration(random % uint64(min(d, top)))
+}
+
+// rateLimited reads the first reset header of a response that has one
+// (Envoy: rate_limited_retry_back_off).
+func (p *plan) rateLimited(h *header.Headers, now time.Time) (time.Duration, bool) {
+	for _, r := range p.policy.ResetHeaders {
+		v, ok := h.Get(r.Name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(v)), 10, 64)
+		if err != nil {
+			continue
+		}
+		d := time.Duration(n) * time.Second
+		if r.Unix {
+			d = time.Unix(n, 0).Sub(now)
+		}
+		if d > 0 && d <= p.policy.ResetMax {
+			return d, true
+		}
+	}
+	return 0, false
+}
+
+// replayable tells whether the request can be sent again: nothing of its body
+// is lost, or nothing of it was sent.
+func (e *exchange) replayable(o outcome) bool {
+	return !e.lost || o.err != nil && !o.err.Sent
+}
+
+// count adds a try that brought no response to the cluster's statistics.
+func (e *exchange) count(o *outcome) {
+	st := e.cl.Stats()
+	switch {
+	case o.gone || o.client != nil:
+		st.RqCancelled.Inc()
+	case o.fired == routeTimeout:
+		st.RqTimeout.Inc()
+	case o.fired == perTryTimeout:
+		st.RqPerTryTimeout.Inc()
+	case o.fired == perTryIdleTimeout:
+		st.RqPerTryIdleTimeout.Inc()
+	case o.fired == maxStreamTimeout:
+		st.RqMaxDuration.Inc()
+	case o.err.Flag.Has(info.UpstreamConnectionTermination | info.UpstreamRemoteReset | info.UpstreamProtocolError):
+		st.RqRxReset.Inc()
+	}
+}

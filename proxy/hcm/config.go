@@ -1,0 +1,96 @@
+package hcm
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/stream"
+)
+
+// Config is the model of an Envoy HttpConnectionManager. It is immutable.
+type Config struct {
+	StatPrefix string
+	Codec      Codec
+
+	RouteName string       // rds.route_config_name, else
+	Table     *route.Table // … the inline route_config
+
+	Filters   []extension.Parsed
+	AccessLog []AccessLog
+
+	// Codec rules and bounds.
+	Rules              h1.RequestRules
+	IdleTimeout        time.Duration // between requests; default 1 h, 0 off
+	MaxConnDuration    time.Duration
+	MaxStreamDuration  time.Duration
+	MaxRequestsPerConn uint32
+	StreamIdle         time.Duration // default 5 min, 0 off
+	RequestTimeout     time.Duration // whole request; 0 off
+	HeadersTimeout     time.Duration // head of a request; 0 off
+	Upgrades           []route.Upgrade
+	Proxy100Continue   bool
+
+	// The request's path and host.
+	NormalizePath, MergeSlashes     bool
+	EscapedSlashes                  EscapedSlashes
+	StripMatchingPort, StripAnyPort bool
+	StripTrailingDot                bool
+	UseRemoteAddress, SkipXFFAppend bool
+	TrustedHops                     uint32
+	InternalNets                    []netip.Prefix // internal_address_config
+	Via                             string
+	GenerateRequestID               bool // default true
+	PreserveExternalRequestID       bool
+	AlwaysSetRequestIDInResponse    bool
+	SchemeToOverwrite               string
+
+	// The response.
+	ServerName   string
+	ServerHeader ServerHeader
+}
+
+// Codec is codec_type.
+type Codec uint8
+
+// The codec types.
+const (
+	Auto Codec = iota
+	HTTP1
+	HTTP2
+)
+
+// EscapedSlashes is path_with_escaped_slashes_action.
+type EscapedSlashes uint8
+
+// The actions on %2F and %5C in a path.
+const (
+	KeepEscaped EscapedSlashes = iota
+	RejectEscaped
+	UnescapeAndRedirect
+	UnescapeAndForward
+)
+
+// ServerHeader is server_header_transformation.
+type ServerHeader uint8
+
+// The transformations of the Server field.
+const (
+	Overwrite ServerHeader = iota
+	AppendIfAbsent
+	PassThrough
+)
+
+// An AccessLog is one configured logger and when it is asked.
+type AccessLog struct {
+	extension.Parsed
+	Filter LogFilter // nil logs everything
+}
+
+// A LogFilter decides whether a finished stream is logged.
+type LogFilter interface {
+	Logs(c *conn.Conn, s *stream.Stream) bool
+}

@@ -1,0 +1,64 @@
+package hcm
+
+import "github.com/weirproxy/weir/proxy/stats"
+
+// Stats are the counters of a connection manager, under http.<stat_prefix>.
+// (Envoy: HTTP connection manager statistics).
+type Stats struct {
+	CxTotal           *stats.Counter   `stat:"downstream_cx_total"`
+	CxActive          *stats.Gauge     `stat:"downstream_cx_active"`
+	CxHTTP1Total      *stats.Counter   `stat:"downstream_cx_http1_total"`
+	CxHTTP1Active     *stats.Gauge     `stat:"downstream_cx_http1_active"`
+	CxSSLTotal        *stats.Counter   `stat:"downstream_cx_ssl_total"`
+	CxProtocolError   *stats.Counter   `stat:"downstream_cx_protocol_error"`
+	CxLength          *stats.Histogram `stat:"downstream_cx_length_ms"`
+	CxDestroy         *stats.Counter   `stat:"downstream_cx_destroy"`
+	CxDestroyLocal    *stats.Counter   `stat:"downstream_cx_destroy_local"`
+	CxDestroyRemote   *stats.Counter   `stat:"downstream_cx_destroy_remote"`
+	CxDestroyActiveRq *stats.Counter   `stat:"downstream_cx_destroy_active_rq"`
+	CxRxBytes         *stats.Counter   `stat:"downstream_cx_rx_bytes_total"`
+	CxTxBytes         *stats.Counter   `stat:"downstream_cx_tx_bytes_total"`
+	CxDrainClose      *stats.Counter   `stat:"downstream_cx_drain_close"`
+	CxIdleTimeout     *stats.Counter   `stat:"downstream_cx_idle_timeout"`
+	CxMaxDuration     *stats.Counter   `stat:"downstream_cx_max_duration_reached"`
+	CxMaxRequests     *stats.Counter   `stat:"downstream_cx_max_requests_reached"`
+	CxUpgradesTotal   *stats.Counter   `stat:"downstream_cx_upgrades_total"`
+	CxUpgradesActive  *stats.Gauge     `stat:"downstream_cx_upgrades_active"`
+
+	RqTotal         *stats.Counter   `stat:"downstream_rq_total"`
+	RqHTTP1Total    *stats.Counter   `stat:"downstream_rq_http1_total"`
+	RqActive        *stats.Gauge     `stat:"downstream_rq_active"`
+	RqCompleted     *stats.Counter   `stat:"downstream_rq_completed"`
+	RqTime          *stats.Histogram `stat:"downstream_rq_time"`
+	Rq1xx           *stats.Counter   `stat:"downstream_rq_1xx"`
+	Rq2xx           *stats.Counter   `stat:"downstream_rq_2xx"`
+	Rq3xx           *stats.Counter   `stat:"downstream_rq_3xx"`
+	Rq4xx           *stats.Counter   `stat:"downstream_rq_4xx"`
+	Rq5xx           *stats.Counter   `stat:"downstream_rq_5xx"`
+	RqRxReset       *stats.Counter   `stat:"downstream_rq_rx_reset"`
+	RqTxReset       *stats.Counter   `stat:"downstream_rq_tx_reset"`
+	RqTimeout       *stats.Counter   `stat:"downstream_rq_timeout"`
+	RqHeaderTimeout *stats.Counter   `stat:"downstream_rq_header_timeout"`
+	RqIdleTimeout   *stats.Counter   `stat:"downstream_rq_idle_timeout"`
+	RqMaxDuration   *stats.Counter   `stat:"downstream_rq_max_duration_reached"`
+	RqTooLarge      *stats.Counter   `stat:"downstream_rq_too_large"`
+	RqNormalized    *stats.Counter   `stat:"downstream_rq_path_normalized"`
+	RqNonRelative   *stats.Counter   `stat:"downstream_rq_non_relative_path"`
+	RqRedirNormal   *stats.Counter   `stat:"downstream_rq_redirected_with_normalized_path"`
+	NoRoute         *stats.Counter   `stat:"no_route"`
+	NoCluster       *stats.Counter   `stat:"no_cluster"`
+}
+
+func (st *Stats) class(code int) *stats.Counter {
+	switch code / 100 {
+	case 1:
+		return st.Rq1xx
+	case 2:
+		return st.Rq2xx
+	case 3:
+		return st.Rq3xx
+	case 4:
+		return st.Rq4xx
+	}
+	return st.Rq5xx
+}

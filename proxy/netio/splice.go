@@ -1,0 +1,194 @@
+package netio
+
+import (
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A SpliceError says which side of a splice failed.
+type SpliceError struct {
+	Write bool // the destination's side
+	Err   error
+}
+
+// Error implements error.
+func (e *SpliceError) Error() string {
+	if e.Write {
+		return "splice out: " + e.Err.Error()
+	}
+	return "splice in: " + e.Err.Error()
+}
+
+// Unwrap gives the cause.
+func (e *SpliceError) Unwrap() error { return e.Err }
+
+// pipeSize is how much a splice holds in the kernel, in bytes: fewer, larger
+// moves cost the least CPU (docs/performance.md).
+const pipeSize = 1 << 20
+
+// A kernelPipe carries bytes from socket to socket.
+type kernelPipe struct {
+	r, w    int
+	held    int // bytes inside
+	cleanup runtime.Cleanup
+}
+
+// pipes keeps empty pipes for reuse. A pipe that the pool drops is closed by its
+// cleanup.
+var pipes sync.Pool
+
+func getPipe() (*kernelPipe, error) {
+	if p, ok := pipes.Get().(*kernelPipe); ok {
+		return p, nil
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	// Beyond the per-user limit the pipe stays at its default of 64 KiB.
+	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeSize)
+	p := &kernelPipe{r: fds[0], w: fds[1]}
+	p.cleanup = runtime.AddCleanup(p, closePipe, fds)
+	return p, nil
+}
+
+func closePipe(fds [2]int) {
+	unix.Close(fds[0])
+	unix.Close(fds[1])
+}
+
+func putPipe(p *kernelPipe) {
+	if p.held > 0 {
+		p.cleanup.Stop()
+		closePipe([2]int{p.r, p.w})
+		return
+	}
+	pipes.Put(p)
+}
+
+// Progress is told after each move how many bytes went through.
+type Progress func(n int)
+
+// Splice moves bytes from src to dst inside the kernel until n have gone through
+// (n < 0: until src ends), or until nothing moves for idle or the moment until
+// passes; zero is no bound. It gives how many bytes reached dst; io.EOF is not an
+// error when n < 0. Both must be sockets, with no bytes buffered in the program.
+//
+// Bytes that were taken from src and could not be given to dst are lost, as they
+// are with any copy.
+func Splice(dst, src *Timed, n int64, idle time.Duration, until time.Time, progress Progress) (moved int64, err error) {
+	p, err := getPipe()
+	if err != nil {
+		return 0, &SpliceError{Err: err}
+	}
+	defer func() { putPipe(p) }()
+	for n < 0 || moved < n {
+		want := pipeSize
+		if n >= 0 {
+			want = int(min(int64(want), n-moved))
+		}
+		if err := fillPipe(src, p, want, soonest(until, idle)); err != nil {
+			if err == io.EOF && n < 0 {
+				return moved, nil
+			}
+			return moved, &SpliceError{Err: err}
+		}
+		for p.held > 0 {
+			k, err := drainPipe(dst, p, soonest(until, idle))
+			moved += int64(k)
+			if k > 0 && progress != nil {
+				progress(k)
+			}
+			if err != nil {
+				return moved, &SpliceError{Write: true, Err: err}
+			}
+		}
+	}
+	return moved, nil
+}
+
+func soonest(until time.Time, idle time.Duration) time.Time {
+	if idle == 0 {
+		return until
+	}
+	at := time.Now().Add(idle)
+	if !until.IsZero() && until.Before(at) {
+		return until
+	}
+	return at
+}
+
+const spliceFlags = unix.SPLICE_F_MOVE | unix.SPLICE_F_NONBLOCK
+
+// fillPipe waits for bytes of src and moves them into the pipe.
+func fillPipe(t *Timed, p *kernelPipe, want int, until time.Time) error {
+	for {
+		if err := t.armRead(until); err != nil {
+			return err
+		}
+		var n int64
+		var serr error
+		err := t.C.Socket().raw.Read(func(fd uintptr) bool {
+			for {
+				n, serr = unix.Splice(int(fd), nil, p.w, nil, want, spliceFlags)
+				if serr != unix.EINTR {
+					return serr != unix.EAGAIN
+				}
+			}
+		})
+		switch err = plain(err); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if err := t.woken(until); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		case serr != nil:
+			return os.NewSyscallError("splice", serr)
+		case n == 0:
+			return io.EOF
+		}
+		p.held += int(n)
+		return nil
+	}
+}
+
+// drainPipe waits for room in dst and moves what the pipe holds, or a part.
+func drainPipe(t *Timed, p *kernelPipe, until time.Time) (int, error) {
+	for {
+		if err := t.armWrite(until); err != nil {
+			return 0, err
+		}
+		var n int64
+		var serr error
+		err := t.C.Socket().raw.Write(func(fd uintptr) bool {
+			for {
+				n, serr = unix.Splice(p.r, nil, int(fd), nil, p.held, spliceFlags)
+				if serr != unix.EINTR {
+					return serr != unix.EAGAIN
+				}
+			}
+		})
+		switch err = plain(err); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if !until.IsZero() && !time.Now().Before(until) {
+				return 0, err
+			}
+			t.warmed = time.Time{}
+			continue
+		case err != nil:
+			return 0, err
+		case serr != nil:
+			return 0, os.NewSyscallError("splice", serr)
+		}
+		p.held -= int(n)
+		return int(n), nil
+	}
+}
