@@ -70,7 +70,12 @@ func (s *shape) tags(name string) *tags {
 		if len(labels) > 0 && strings.HasPrefix(labels[0].name, "envoy.response_code") {
 			at = 1
 		}
-		labels = slices.Insert(labels, at, s.fixed...)
+		for _, f := range s.fixed {
+			if !slices.ContainsFunc(labels, func(l label) bool { return promName(l.name) == promName(f.name) }) {
+				labels = slices.Insert(labels, at, f)
+				at++
+			}
+		}
 		id := fmt.Sprint(labels)
 		if s.sets[id] == nil {
 			set := labelSet(labels)

@@ -106,7 +106,9 @@ func TestPrometheusNames(t *testing.T) {
 
 func TestFixedTags(t *testing.T) {
 	s := NewStore()
+	s.FixTag("zone", "us")
 	s.FixTag("zone", "eu")
+	s.FixTag("envoy.cluster_name", "no")
 	s.FixTag("a.b", `c"d`)
 	s.Scope("cluster.a").Counter("upstream_rq_200").Inc()
 	s.Scope("server").Gauge("uptime")
@@ -117,7 +119,7 @@ func TestFixedTags(t *testing.T) {
 	want := `# TYPE envoy_cluster_upstream_rq counter
 envoy_cluster_upstream_rq{envoy_response_code="200",zone="eu",a_b="c\"d",envoy_cluster_name="a"} 1
 # TYPE envoy_server_uptime gauge
-envoy_server_uptime{zone="eu",a_b="c\"d"} 0
+envoy_server_uptime{zone="eu",envoy_cluster_name="no",a_b="c\"d"} 0
 `
 	if b.String() != want {
 		t.Errorf("got %s\nwant %s", &b, want)

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -13,7 +14,7 @@ type Store struct {
 	mu      sync.Mutex
 	root    node                     // guarded by mu
 	layouts map[reflect.Type]*layout // guarded by mu
-	fixed   []label                  // guarded by mu; append-only
+	fixed   []label                  // guarded by mu; replaced, never changed
 }
 
 // NewStore returns an empty store.
@@ -22,10 +23,12 @@ func NewStore() *Store {
 }
 
 // FixTag gives every statistic a label in Prometheus' output (Envoy:
-// --stats-tag, and stats_tags with a fixed_value).
+// --stats-tag, and stats_tags with a fixed_value). The last value given to a
+// name wins; a label the statistic has of itself wins over both.
 func (s *Store) FixTag(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.fixed = slices.DeleteFunc(slices.Clone(s.fixed), func(l label) bool { return promName(l.name) == promName(name) })
 	s.fixed = append(s.fixed, label{name: name, value: value})
 }
 
