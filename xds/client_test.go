@@ -21,6 +21,8 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/server"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -147,7 +149,7 @@ func (w *world) note(f func()) {
 	w.changed = make(chan struct{})
 }
 
-// wait blocks until what holds, which is called again after every change, or fails.
+// wait blocks until what holds, which is called again after every snapshot, answer and log line, or fails.
 func (w *world) wait(what string, holds func() bool) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
@@ -192,12 +194,23 @@ func (w *world) connect(o xds.Options) {
 	o.Decode = decode
 	o.Apply = func(s *config.Snapshot) error { w.note(func() { w.snaps = append(w.snaps, s) }); return nil }
 	o.RetryBase = time.Millisecond
+	o.Logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m"}), logged{w}, zap.DebugLevel))
 	if len(o.Files) == 0 {
 		o.ADS = &xds.ADS{Targets: []string{w.addr}}
 	}
 	w.client = xds.New(o)
 	background(w.t, func(ctx context.Context) error { _ = w.client.Run(ctx); return nil })
 }
+
+// logged wakes wait when the client logs.
+type logged struct{ w *world }
+
+func (l logged) Write(p []byte) (int, error) {
+	l.w.note(func() {})
+	return len(p), nil
+}
+
+func (logged) Sync() error { return nil }
 
 // background runs f until the test ends or the returned function is called.
 func background(t testing.TB, f func(context.Context) error) (stop func()) {

@@ -3,6 +3,7 @@ package xds
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/weirproxy/weir/config"
@@ -15,6 +16,7 @@ type response struct {
 	epoch   uint64 // of the stream that brought it
 	version string
 	nonce   string
+	replay  bool // a file's content again, for the sake of names that were not asked for the first time
 	items   []item
 }
 
@@ -41,9 +43,16 @@ func (s *Session) received(w Received) {
 	}
 	c.failures = 0
 	if c.File {
+		if !c.connected {
+			c.since = s.now
+		}
 		c.connected, c.err = true, ""
 	}
 	t := &s.types[k]
+	if !c.File && !t.asked {
+		s.log(Warn, "%s: %s response ignored: nothing was asked for", c.Name, upper(t.short))
+		return
+	}
 	t.nonce = w.Response.GetNonce()
 	t.counters.Attempt++
 	r := &response{source: w.Source, epoch: c.epoch, version: w.Response.GetVersionInfo(), nonce: t.nonce}
@@ -53,17 +62,42 @@ func (s *Session) received(w Received) {
 	for _, e := range w.Response.GetResourceErrors() {
 		s.log(Warn, "%s: server has no %s %q: %s", s.typeWord(t), t.noun, e.GetResourceName().GetName(), e.GetErrorDetail().GetMessage())
 	}
+	if c.File {
+		t.file = r
+	}
+	s.enqueue(t, r)
+}
+
+func (s *Session) enqueue(t *typeState, r *response) {
 	t.queue = append(t.queue, r)
 	if len(t.queue) == 1 {
 		s.begin(t, r)
 	}
 }
 
+// reread takes a file's content once more when names are asked for that were not when it was read: no request can bring them.
+func (s *Session) reread(t *typeState) {
+	if t.file == nil || len(t.queue) > 0 || slices.Equal(s.interest(t), t.names) {
+		return
+	}
+	again := *t.file
+	again.replay = true
+	again.items = make([]item, len(t.file.items))
+	for i := range again.items {
+		again.items[i].any = t.file.items[i].any
+	}
+	s.enqueue(t, &again)
+}
+
 // begin finds out what of a response is new and has that decoded. What is not new costs a comparison of bytes.
 func (s *Session) begin(t *typeState, r *response) {
 	wanted := map[string]struct{}{}
-	for _, n := range s.interest(t) {
+	names := s.interest(t)
+	for _, n := range names {
 		wanted[n] = struct{}{}
+	}
+	if s.sources[r.source].File {
+		t.names = names
 	}
 	seen := make(map[string]int, len(r.items))
 	var todo []*anypb.Any
@@ -181,11 +215,15 @@ func (s *Session) finish(t *typeState, r *response) {
 		if it.skip {
 			continue
 		}
-		if it.err != nil {
-			errs = append(errs, s.refuse(t, r, i))
-			unread = unread || it.name == ""
-		} else {
+		_, again := offered[it.name]
+		switch {
+		case it.err == nil:
 			s.take(t, it.res)
+		case it.name == "":
+			unread = true
+			errs = append(errs, fmt.Sprintf("resources[%d]: %v", i, it.err))
+		case !again: // a name that is listed twice is one mistake
+			errs = append(errs, s.refuse(t, r, it))
 		}
 		offered[it.name] = struct{}{}
 	}
@@ -219,13 +257,9 @@ func (s *Session) take(t *typeState, r *config.Resource) {
 	}
 }
 
-// refuse records a bad resource and gives its line of the NACK.
-func (s *Session) refuse(t *typeState, r *response, i int) string {
-	it := &r.items[i]
+// refuse records a bad resource and gives its part of the NACK.
+func (s *Session) refuse(t *typeState, r *response, it *item) string {
 	text := it.err.Error()
-	if it.name == "" {
-		return fmt.Sprintf("resources[%d]: %s", i, text)
-	}
 	o := t.slots[it.name]
 	if o == nil {
 		o = &slot{name: it.name, since: s.now}
@@ -244,11 +278,11 @@ func (s *Session) refuse(t *typeState, r *response, i int) string {
 // drop removes what a full response no longer lists.
 func (s *Session) drop(t *typeState, offered map[string]struct{}) {
 	for name, o := range t.slots {
-		if _, ok := offered[name]; ok || (o.want != nil && o.want.Static) {
+		if _, ok := offered[name]; ok {
 			continue
 		}
 		o.bad = nil
-		if o.want != nil {
+		if o.want != nil && !o.want.Static {
 			o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
 		}
 	}
@@ -264,6 +298,13 @@ func (s *Session) verdict(t *typeState, r *response, errs []string) {
 		if t.full && t.fetch > 0 {
 			s.do(StopTimer{fetchTimer(t)})
 		}
+	}
+	if t.owed != nil && t.owed.paused {
+		s.do(StopTimer{nackTimer(t)})
+	}
+	t.owed = nil
+	if r.replay && (len(errs) == 0 || (t.nack != nil && t.nack.Standing)) {
+		return // nothing new is said
 	}
 	c := s.source(r.source)
 	answer := !c.File && c.connected && c.epoch == r.epoch && r.nonce == t.nonce && len(t.queue) == 0
@@ -306,10 +347,10 @@ func (s *Session) fileFailed(w FileFailed) {
 	if c == nil || w.Err == nil {
 		return
 	}
-	c.connected, c.err = false, w.Err.Error()
-	if c.since.IsZero() {
+	if c.connected {
 		c.since = s.now
 	}
+	c.connected, c.err = false, w.Err.Error()
 	s.log(Error, "%s: %v", c.Name, w.Err)
 	for _, k := range c.kinds {
 		t := &s.types[k]

@@ -125,7 +125,11 @@ func (w *world) command(line string, body []string) {
 		w.step(Connected{w.sourceByName(pos[0])})
 	case "lose":
 		j, _ := strconv.ParseFloat(kv["jitter"], 64)
-		w.step(StreamLost{w.sourceByName(pos[0]), errors.New(kv["why"]), j})
+		var err error
+		if why := kv["why"]; why != "" {
+			err = errors.New(why)
+		}
+		w.step(StreamLost{w.sourceByName(pos[0]), err, j})
 	case "recv":
 		w.recv(pos[0], kv, body)
 	case "file-fails":
@@ -171,7 +175,7 @@ func (w *world) newSession(kv map[string]string, body []string) {
 		Node:            &corev3.Node{Id: "gw-1"},
 		WarmingDeadline: dur("warming"), NACKPause: dur("nack-pause"),
 	}
-	w.snap = &config.Snapshot{}
+	w.snap, w.timers = &config.Snapshot{}, map[string]time.Time{}
 	for _, l := range body {
 		pos, kv := split(fields(l))
 		switch pos[0] {
@@ -389,7 +393,7 @@ func (w *world) status() {
 	}
 }
 
-// fields splits a line at blanks; a double-quoted value keeps its own.
+// fields splits a line at blanks; a double-quoted value keeps its own, and ' in it stands for ".
 func fields(l string) []string {
 	var out []string
 	var cur bytes.Buffer
@@ -403,6 +407,8 @@ func fields(l string) []string {
 				out = append(out, cur.String())
 				cur.Reset()
 			}
+		case c == '\'' && quoted:
+			cur.WriteRune('"')
 		default:
 			cur.WriteRune(c)
 		}

@@ -72,6 +72,8 @@ type typeState struct {
 	names []string // that the last request asked for
 	owed  *owed    // an answer that was not sent yet
 
+	file *response // last content of a file source
+
 	queue []*response // responses being decoded; only the first is worked on
 	seq   uint64
 
@@ -178,6 +180,7 @@ func (s *Session) start() {
 		s.publish(&config.Snapshot{})
 	}
 	for i := range s.sources {
+		s.sources[i].since = s.now
 		s.do(Connect{i})
 	}
 }

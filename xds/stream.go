@@ -46,7 +46,7 @@ func (s *Session) lost(w StreamLost) {
 	if c == nil || c.File {
 		return
 	}
-	if c.connected || c.since.IsZero() {
+	if c.connected {
 		c.since = s.now
 	}
 	c.connected, c.err = false, "closed by the server"
@@ -85,7 +85,11 @@ func (s *Session) lost(w StreamLost) {
 // names, the last accepted version, the last nonce, and the errors of a NACK.
 func (s *Session) request(t *typeState) {
 	c := s.source(t.source)
-	if c == nil || c.File || !c.connected || len(t.queue) > 0 {
+	if c != nil && c.File {
+		s.reread(t)
+		return
+	}
+	if c == nil || !c.connected || len(t.queue) > 0 {
 		return // what is being decoded is answered in its turn, and the answer carries the names
 	}
 	names := s.interest(t)

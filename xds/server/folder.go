@@ -146,8 +146,8 @@ func (s *Server) refused(err error) {
 
 // flatten takes joined errors apart.
 func flatten(err error) []error {
-	var many interface{ Unwrap() []error }
-	if !errors.As(err, &many) {
+	many, ok := err.(interface{ Unwrap() []error })
+	if !ok {
 		return []error{err}
 	}
 	var out []error

@@ -1,0 +1,88 @@
+package xds_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weirproxy/weir/xds"
+)
+
+func put(t testing.TB, path, text string) {
+	t.Helper()
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func clusterFile(names ...string) string {
+	var b strings.Builder
+	b.WriteString("resources:\n")
+	for _, n := range names {
+		b.WriteString("- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster\n  name: " + n + "\n")
+	}
+	return b.String()
+}
+
+func TestFileSource(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cds.yaml")
+	w := newWorld(t)
+	w.connect(xds.Options{Files: []xds.File{{Path: path, Type: xds.SourceType{TypeURL: xds.ClusterType}}}})
+	failed := func(text string) func() bool {
+		return func() bool { return strings.Contains(w.client.Status().Sources[0].Err, text) }
+	}
+	w.wait("the missing file", failed("no such file"))
+
+	put(t, path, clusterFile("a", "b"))
+	w.wait("two clusters", func() bool { return len(w.last().Clusters) == 2 })
+	a := w.now().Clusters["a"]
+
+	put(t, path, "resources:\n- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster\n  nam: a\n")
+	w.wait("the broken file", failed("cds.yaml:3:3"))
+	if len(w.now().Clusters) != 2 {
+		t.Error("a broken file took the clusters away")
+	}
+
+	put(t, path, clusterFile("a", "c"))
+	w.wait("the new cluster", func() bool { return w.last().Clusters["c"] != nil && w.last().Clusters["b"] == nil })
+	if w.now().Clusters["a"] != a {
+		t.Error("a cluster that did not change is another object")
+	}
+
+	put(t, path, "")
+	w.wait("the empty file", failed("empty file"))
+	if n := w.client.Stats().Type(xds.ClusterType).Failure.Load(); n < 3 {
+		t.Errorf("update_failure is %d", n)
+	}
+}
+
+// A Kubernetes volume holds a link to a folder whose name changes: path stays, what it leads to is another file.
+func TestFileBehindALink(t *testing.T) {
+	dir := t.TempDir()
+	version := func(name, text string) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, name, "cds.yaml"), text)
+		if err := os.Symlink(name, filepath.Join(dir, "..data.new")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data.new"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version("..1", clusterFile("a"))
+	w := newWorld(t)
+	w.connect(xds.Options{Files: []xds.File{{
+		Path: filepath.Join(dir, "..data", "cds.yaml"), Watch: dir, Type: xds.SourceType{TypeURL: xds.ClusterType},
+	}}})
+	w.wait("the first version", func() bool { return w.last().Clusters["a"] != nil })
+	version("..2", clusterFile("b"))
+	w.wait("the second version", func() bool { return w.last().Clusters["b"] != nil && w.last().Clusters["a"] == nil })
+}

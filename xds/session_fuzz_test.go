@@ -1,0 +1,222 @@
+package xds
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/weirproxy/weir/config"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// FuzzSession gives a session anything a server may send, in any order with what else may happen, and holds it to what must be true
+// at all times. The input is a list of events: one byte says what, two give the length of a response, then the response.
+func FuzzSession(f *testing.F) {
+	for _, s := range fuzzSeeds() {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) { newProbe(t).run(in) })
+}
+
+// TestSessionAtRandom is the same with responses that are mostly right, so that it gets further into warming and removal.
+func TestSessionAtRandom(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		p := newProbe(t)
+		for range 60 {
+			p.do(byte(r.IntN(256)), randomResponse(r))
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func fuzzSeeds() [][]byte {
+	r := rand.New(rand.NewPCG(7, 7))
+	var out [][]byte
+	for range 8 {
+		var in []byte
+		for range 12 {
+			b, _ := proto.Marshal(randomResponse(r))
+			in = append(in, byte(r.IntN(256)))
+			in = binary.BigEndian.AppendUint16(in, uint16(len(b)))
+			in = append(in, b...)
+		}
+		out = append(out, in)
+	}
+	return out
+}
+
+// randomResponse makes a response of a few names, so that they meet.
+func randomResponse(r *rand.Rand) *discoveryv3.DiscoveryResponse {
+	k := kind(r.IntN(int(kinds)))
+	name := func() string { return string("abcd"[r.IntN(4)]) }
+	resp := &discoveryv3.DiscoveryResponse{
+		TypeUrl: rows[k].url, VersionInfo: string("123"[r.IntN(3)]), Nonce: string("xyz"[r.IntN(3)]),
+	}
+	for _, n := range "abcd" {
+		if r.IntN(3) == 0 {
+			continue
+		}
+		kv := map[string]string{"rev": string("12"[r.IntN(2)])}
+		switch k {
+		case cds:
+			if r.IntN(2) == 0 {
+				kv["eds"] = name()
+			}
+		case lds:
+			if r.IntN(2) == 0 {
+				kv["rds"] = name()
+			}
+			kv["uses"] = name()
+		case rds:
+			kv["uses"] = name()
+		}
+		if r.IntN(8) == 0 {
+			kv["bad"] = "no"
+		}
+		resp.Resources = append(resp.Resources, fakeAny(rows[k].url, string(n), nil, kv))
+	}
+	return resp
+}
+
+// probe is a session whose every step is checked.
+type probe struct {
+	t        *testing.T
+	s        *Session
+	now      time.Time
+	timers   map[string]time.Duration
+	snap     *config.Snapshot
+	accepted map[string]string // version by type, as the server sees it
+}
+
+func newProbe(t *testing.T) *probe {
+	st := fakeAny(ClusterType, "a", nil, nil)
+	static, err := fakeDecode(ClusterType, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	static.Static = true
+	src := Source{Name: "ads"}
+	for _, r := range rows {
+		src.Types = append(src.Types, SourceType{TypeURL: r.url})
+	}
+	p := &probe{t: t, now: epoch, timers: map[string]time.Duration{}, snap: &config.Snapshot{}, accepted: map[string]string{}}
+	p.s = NewSession(SessionOptions{Sources: []Source{src}, Static: []*config.Resource{static}})
+	p.step(Started{})
+	p.step(Connected{})
+	return p
+}
+
+func (p *probe) run(in []byte) {
+	for len(in) >= 3 {
+		n := min(int(binary.BigEndian.Uint16(in[1:])), len(in)-3)
+		r := &discoveryv3.DiscoveryResponse{}
+		if proto.Unmarshal(in[3:3+n], r) != nil {
+			r = &discoveryv3.DiscoveryResponse{TypeUrl: rows[in[0]&3].url, Resources: []*anypb.Any{
+				{TypeUrl: rows[in[0]&3].url, Value: in[3 : 3+n]}, nil,
+			}}
+		}
+		p.do(in[0], r)
+		in = in[3+n:]
+	}
+}
+
+func (p *probe) do(op byte, r *discoveryv3.DiscoveryResponse) {
+	switch {
+	case op < 12:
+		p.step(StreamLost{Err: errors.New("reset"), Jitter: float64(op) / 10})
+	case op < 24:
+		p.step(Connected{})
+	case op < 30:
+		p.step(FileFailed{Err: errors.New("gone")})
+	case op < 40:
+		p.step(Decoded{TypeURL: r.GetTypeUrl(), Seq: uint64(op)})
+	case op < 80:
+		p.now = p.now.Add(time.Duration(op) * 100 * time.Millisecond)
+		for id := range p.timers {
+			p.step(TimerFired{id})
+		}
+	default:
+		p.step(Received{Response: r})
+	}
+}
+
+func (p *probe) step(h Happening) {
+	for _, a := range p.s.Step(Event{p.now, h}) {
+		switch a := a.(type) {
+		case DecodeItems:
+			p.step(Decoded{a.TypeURL, a.Seq, Decode(fakeDecode).all(a.TypeURL, a.Items)})
+		case Publish:
+			p.published(a.Snapshot)
+		case Send:
+			p.sent(a.Request)
+		case StartTimer:
+			p.timers[a.ID] = a.After
+		case StopTimer:
+			delete(p.timers, a.ID)
+		}
+	}
+	_ = p.s.Status()
+}
+
+// sent: a NACK names the version that was accepted before, an ACK may change it.
+func (p *probe) sent(r *discoveryv3.DiscoveryRequest) {
+	if r.ErrorDetail != nil && r.VersionInfo != p.accepted[r.TypeUrl] {
+		p.t.Errorf("NACK of %s has version %q, accepted was %q", r.TypeUrl, r.VersionInfo, p.accepted[r.TypeUrl])
+	}
+	if r.ErrorDetail != nil && r.ErrorDetail.Message == "" {
+		p.t.Error("NACK without a text")
+	}
+	p.accepted[r.TypeUrl] = r.VersionInfo
+}
+
+// published: versions count, names fit, nothing is there that nothing refers to, and equal bytes are the same object.
+func (p *probe) published(s *config.Snapshot) {
+	if s.Version != p.snap.Version+1 {
+		p.t.Errorf("snapshot %d after %d", s.Version, p.snap.Version)
+	}
+	refs := func(m map[string]*config.Resource) map[string]bool {
+		out := map[string]bool{}
+		for _, r := range m {
+			for _, ref := range r.Refs {
+				out[ref.TypeURL+ref.Name] = true
+			}
+		}
+		return out
+	}
+	used := refs(s.Clusters)
+	for n := range s.Endpoints {
+		if !used[EndpointType+n] {
+			p.t.Errorf("snapshot %d: endpoints %q serve nothing", s.Version, n)
+		}
+	}
+	used = refs(s.Listeners)
+	for n := range s.Routes {
+		if !used[RouteType+n] {
+			p.t.Errorf("snapshot %d: route %q serves nothing", s.Version, n)
+		}
+	}
+	if s.Clusters["a"] == nil || !s.Clusters["a"].Static {
+		p.t.Errorf("snapshot %d: the static cluster is gone", s.Version)
+	}
+	for _, m := range [][2]map[string]*config.Resource{
+		{s.Clusters, p.snap.Clusters}, {s.Endpoints, p.snap.Endpoints}, {s.Listeners, p.snap.Listeners}, {s.Routes, p.snap.Routes},
+	} {
+		for name, r := range m[0] {
+			if r == nil || r.Name != name {
+				p.t.Fatalf("snapshot %d: %q holds %v", s.Version, name, r)
+			}
+			if old := m[1][name]; old != nil && old != r && bytes.Equal(old.Raw.GetValue(), r.Raw.GetValue()) {
+				p.t.Errorf("snapshot %d: %q is another object with the same bytes", s.Version, name)
+			}
+		}
+	}
+	p.snap = s
+}
