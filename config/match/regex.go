@@ -19,7 +19,8 @@ import (
 // Patterns that are plain text in disguise (`/a/b`, `/a/.*`, `(GET|POST)`)
 // never reach the regexp engine.
 type Regex struct {
-	src string
+	src  string
+	lead string // what every match begins with
 
 	// Exactly one of the following is used.
 	set          []string // one of these, exactly
@@ -47,6 +48,7 @@ func CompileRegex(src string) (*Regex, error) {
 	}
 	r := &Regex{src: src}
 	parts := strip(tree)
+	r.lead, _ = lead(parts)
 	if set, ok := finite(&syntax.Regexp{Op: syntax.OpConcat, Sub: parts}); ok {
 		r.set = set
 		return r, nil
@@ -115,19 +117,37 @@ func (r *Regex) Literal() (string, bool) {
 	return "", false
 }
 
-// Prefix gives what every string that matches begins with; "" when unknown. It is
-// for remarks on the configuration, not for the data path.
-func (r *Regex) Prefix() string {
-	switch {
-	case r.wild:
-		return r.prefix
-	case r.re != nil:
-		if re, err := regexp.Compile(r.src); err == nil {
-			p, _ := re.LiteralPrefix()
-			return p
+// Prefix gives what every string that matches begins with; "" when unknown.
+func (r *Regex) Prefix() string { return r.lead }
+
+// lead gives the text that a concatenation begins with, and whether that is all
+// of it.
+func lead(parts []*syntax.Regexp) (text string, all bool) {
+	for _, p := range parts {
+		one, whole := "", false
+		switch p.Op {
+		case syntax.OpLiteral:
+			if whole = literal(p); whole {
+				one = string(p.Rune)
+			}
+		case syntax.OpCapture, syntax.OpConcat:
+			one, whole = lead(p.Sub)
+		case syntax.OpPlus:
+			one, _ = lead(p.Sub)
+		case syntax.OpEmptyMatch, syntax.OpBeginText:
+			whole = true
+		}
+		text += one
+		if !whole {
+			return text, false
 		}
 	}
-	return ""
+	return text, true
+}
+
+// literal tells whether a node is plain text. U+FFFD stands for broken UTF-8 too.
+func literal(t *syntax.Regexp) bool {
+	return t.Op == syntax.OpLiteral && t.Flags&syntax.FoldCase == 0 && !slices.Contains(t.Rune, '\uFFFD')
 }
 
 // maxSet bounds the alternatives that are worth comparing one by one.
@@ -139,7 +159,7 @@ func finite(t *syntax.Regexp) ([]string, bool) {
 	case syntax.OpEmptyMatch:
 		return []string{""}, true
 	case syntax.OpLiteral:
-		if t.Flags&syntax.FoldCase != 0 || slices.Contains(t.Rune, '\uFFFD') {
+		if !literal(t) {
 			return nil, false
 		}
 		return []string{string(t.Rune)}, true
@@ -213,7 +233,7 @@ func (r *Regex) plain(l []*syntax.Regexp) bool {
 	side, least := 0, 0
 	for _, e := range l {
 		switch {
-		case e.Op == syntax.OpLiteral && e.Flags&syntax.FoldCase == 0 && !slices.Contains(e.Rune, '\uFFFD'):
+		case literal(e):
 			text[side].WriteString(string(e.Rune))
 		case (e.Op == syntax.OpStar || e.Op == syntax.OpPlus) && e.Sub[0].Op == syntax.OpAnyCharNotNL && side == 0:
 			side = 1

@@ -2,6 +2,7 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -94,7 +95,7 @@ func (d *decoder) table(rc *routev3.RouteConfiguration) error {
 			continue
 		}
 		if v.Name != "" && names[v.Name] {
-			errs.Addf(path+".name", "%q is the name of another virtual host", v.Name)
+			t.Lints = append(t.Lints, fmt.Sprintf("%s.name: %q is the name of another virtual host too", path, v.Name))
 		}
 		names[v.Name] = true
 		d.vhost = &VirtualHost{Name: v.Name, Index: i, Domains: v.Domains}
@@ -122,6 +123,7 @@ func (d *decoder) virtualHost(v *routev3.VirtualHost) error {
 	}
 	for i, dom := range v.Domains {
 		errs.Add(fielderr.Index("domains", i), d.t.addDomain(dom, vh))
+		d.lintDomain(i, dom)
 	}
 	refuse(&errs, "matcher", v.Matcher != nil)
 	refuse(&errs, "retry_policy_typed_config", v.RetryPolicyTypedConfig != nil)

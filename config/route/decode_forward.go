@@ -121,7 +121,7 @@ func (d *decoder) weighted(wc *routev3.WeightedCluster, rt *Route) (*Weighted, e
 		errs.Addf("clusters", "the sum of the weights is 0")
 	case out.Total > math.MaxUint32:
 		errs.Addf("clusters", "the sum of the weights is %d, more than %d", out.Total, uint32(math.MaxUint32))
-	case wc.TotalWeight != nil && uint64(wc.TotalWeight.Value) != out.Total:
+	case wc.TotalWeight.GetValue() > 0 && uint64(wc.TotalWeight.Value) != out.Total:
 		errs.Addf("total_weight", "%d, but the weights add up to %d (leave it out: it is deprecated)", wc.TotalWeight.Value, out.Total)
 	}
 	return out, errs.Err()

@@ -7,14 +7,15 @@ import (
 )
 
 // index finds the routes whose path criterion holds without asking each of them:
-// a map for exact paths, a radix tree for prefixes, and the regexes one by one.
+// a map for exact paths, and radix trees for prefixes and for the text that regexes
+// begin with.
 // Every list holds positions in VirtualHost.Routes in ascending order, so the
 // first match of the configuration is the least position of all lists.
 type index struct {
 	exact map[string][]int32
 	tree  *node // case-sensitive prefixes
 	fold  *node // case-insensitive prefixes and paths, in lower case
-	regex []int32
+	regex *node // regexes, by the text that every match begins with
 }
 
 // node is one edge of a radix tree and what ends there.
@@ -25,6 +26,7 @@ type node struct {
 	prefix    []int32 // prefix routes that end here
 	separated []int32 // path_separated_prefix routes that end here
 	exact     []int32 // path routes that end here
+	regex     []int32 // safe_regex routes whose text ends here
 }
 
 func newIndex(routes []*Route) index {
@@ -36,7 +38,8 @@ func newIndex(routes []*Route) index {
 			if lit, ok := c.re.Literal(); ok {
 				x.addExact(lit, at)
 			} else {
-				x.regex = append(x.regex, at)
+				n := insert(&x.regex, c.re.Prefix())
+				n.regex = append(n.regex, at)
 			}
 		case c.kind == pathExact && !c.fold:
 			x.addExact(c.text, at)
@@ -45,10 +48,7 @@ func newIndex(routes []*Route) index {
 			if c.fold {
 				root = &x.fold
 			}
-			if *root == nil {
-				*root = &node{}
-			}
-			n := (*root).insert(c.text)
+			n := insert(root, c.text)
 			switch c.kind {
 			case pathPrefix:
 				n.prefix = append(n.prefix, at)
@@ -83,13 +83,8 @@ func (x *index) first(routes []*Route, path []byte, r *Request) int {
 	if x.fold != nil {
 		best = x.fold.first(true, best, routes, path, r)
 	}
-	for _, i := range x.regex {
-		if int(i) >= best {
-			break
-		}
-		if c := &routes[i].criteria; c.matchPath(path, nil) && c.matchRest(r, nil) {
-			return int(i)
-		}
+	if x.regex != nil { // last: a regex costs more than everything before
+		best = x.regex.firstRegex(best, routes, path, r)
 	}
 	return best
 }
@@ -133,6 +128,29 @@ func (n *node) first(fold bool, best int, routes []*Route, path []byte, r *Reque
 	}
 }
 
+// firstRegex walks down along the path and asks the regexes on the way.
+func (n *node) firstRegex(best int, routes []*Route, path []byte, r *Request) int {
+	for whole := path; ; {
+		for _, i := range n.regex {
+			if int(i) >= best {
+				break
+			}
+			if c := &routes[i].criteria; c.re.Match(whole) && c.matchRest(r, nil) {
+				best = int(i)
+				break
+			}
+		}
+		if len(path) == 0 {
+			return best
+		}
+		n = n.child(path[0])
+		if n == nil || len(path) < len(n.label) || string(path[:len(n.label)]) != n.label {
+			return best
+		}
+		path = path[len(n.label):]
+	}
+}
+
 // child gives the edge that begins with c.
 func (n *node) child(c byte) *node {
 	lo, hi := 0, len(n.kids)
@@ -151,7 +169,11 @@ func (n *node) child(c byte) *node {
 }
 
 // insert gives the node of a key, made when it is not there.
-func (n *node) insert(key string) *node {
+func insert(root **node, key string) *node {
+	if *root == nil {
+		*root = &node{}
+	}
+	n := *root
 	for key != "" {
 		k := n.child(key[0])
 		if k == nil {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
@@ -34,11 +35,29 @@ func (d *decoder) lintTimeouts(rt *Route) {
 	}
 }
 
-// lintUnreachable remarks on routes that an earlier one without other criteria
-// always takes the requests of.
+// lintDomain remarks on a domain that no host is compared with.
+func (d *decoder) lintDomain(i int, domain string) {
+	if d.t.IgnorePort && len(StripPort([]byte(domain))) < len(domain) {
+		d.t.Lints = append(d.t.Lints, fmt.Sprintf("%s.%s: %q has a port, which ignore_port_in_host_matching takes off every host",
+			fielderr.Index("virtual_hosts", d.vhost.Index), fielderr.Index("domains", i), domain))
+	}
+}
+
+// lintUnreachable remarks on routes whose path no request has, or whose requests
+// an earlier route without other criteria always takes.
 func (d *decoder) lintUnreachable() {
 	vh := d.vhost
 	for i, rt := range vh.Routes {
+		if c := &rt.criteria; c.kind != pathRegex && c.text != "" {
+			switch {
+			case strings.ContainsAny(c.text, "?#"):
+				d.lint(rt, "match", "never reached: %q has a query, and paths are looked at without theirs (use query_parameters)", c.text)
+				continue
+			case c.text[0] != '/' && c.text != "*":
+				d.lint(rt, "match", "never reached: %q does not begin with a slash, as every path does", c.text)
+				continue
+			}
+		}
 		if by := vh.index.shadow(vh.Routes, &rt.criteria, i); by < i {
 			d.lint(rt, "match", "never reached: route %d takes every request whose path %s", by, vh.Routes[by].criteria.describe())
 		}
