@@ -116,7 +116,7 @@ func Check(m proto.Message, resource string, mode Mode) []Finding {
 // Check is [Check] with another table.
 func (t *Table) Check(m proto.Message, resource string, mode Mode) []Finding {
 	c := &checker{table: t, resource: resource, mode: mode}
-	c.value("", m.ProtoReflect(), false)
+	c.value(m.ProtoReflect(), false)
 	return c.found
 }
 
@@ -138,17 +138,18 @@ type checker struct {
 	table    *Table
 	resource string
 	mode     Mode
+	path     yamlproto.Path
 	anyDepth int
 	found    []Finding
 }
 
 // report records a finding, unless the mode does not ask for it.
-func (c *checker) report(path string, k kind, field string, r rule) {
+func (c *checker) report(k kind, field string, r rule) {
 	if r.class == Implemented || r.class == Harmless && c.mode != Strict {
 		return
 	}
 	c.found = append(c.found, Finding{
-		ResourceName: c.resource, Path: path, Field: field,
+		ResourceName: c.resource, Path: c.path.String(), Field: field,
 		Class: r.class, Reason: r.reason, Security: r.security, Alternative: r.alternative,
 		mode: c.mode, kind: k,
 	})
@@ -156,31 +157,31 @@ func (c *checker) report(path string, k kind, field string, r rule) {
 
 // value checks a message: what an Any or a TypedStruct holds, or the fields of any other. optional says that the configuration
 // allows an implementation to leave out a type it does not have.
-func (c *checker) value(path string, m protoreflect.Message, optional bool) {
+func (c *checker) value(m protoreflect.Message, optional bool) {
 	switch msg := m.Interface().(type) {
 	case *anypb.Any:
 		if msg.GetTypeUrl() == "" && len(msg.GetValue()) == 0 {
 			return
 		}
 		if c.anyDepth++; c.anyDepth > maxAny {
-			c.report(path, aType, "google.protobuf.Any", rule{security: true, reason: "nested too deep"})
+			c.report(aType, "google.protobuf.Any", rule{security: true, reason: "nested too deep"})
 			return
 		}
 		defer func() { c.anyDepth-- }()
 		inner, err := yamlproto.Unpack(msg, nil)
 		if err != nil {
-			c.broken(path, typeName(msg.GetTypeUrl()), err, optional)
+			c.broken(typeName(msg.GetTypeUrl()), err, optional)
 			return
 		}
-		c.value(path, inner.ProtoReflect(), optional)
+		c.value(inner.ProtoReflect(), optional)
 	default:
 		name := m.Descriptor().FullName()
 		switch {
 		case yamlproto.IsTypedStruct(msg):
-			c.typedStruct(path, msg, optional)
+			c.typedStruct(msg, optional)
 		case strings.HasPrefix(string(name), "google.protobuf."):
 		default:
-			c.message(path, m, optional)
+			c.message(m, optional)
 		}
 	}
 }
@@ -188,7 +189,7 @@ func (c *checker) value(path string, m protoreflect.Message, optional bool) {
 func typeName(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
 
 // broken reports what cannot be unpacked. An unknown type may be anything, an authorisation filter too: it is rejected always.
-func (c *checker) broken(path, name string, err error, optional bool) {
+func (c *checker) broken(name string, err error, optional bool) {
 	r := rule{security: true, reason: err.Error()}
 	if errors.Is(err, yamlproto.ErrUnknownType) {
 		r.reason = "unknown type"
@@ -196,38 +197,40 @@ func (c *checker) broken(path, name string, err error, optional bool) {
 			r = rule{class: Harmless, reason: "unknown type, left out because is_optional is set"}
 		}
 	}
-	c.report(path, aType, name, r)
+	c.report(aType, name, r)
 }
 
-func (c *checker) typedStruct(path string, m proto.Message, optional bool) {
+func (c *checker) typedStruct(m proto.Message, optional bool) {
 	url, _ := yamlproto.TypedStructParts(m)
 	name := typeName(url)
 	if s := c.table.structs[name]; s != nil {
-		c.report(path, aType, name, *s.whole)
+		c.report(aType, name, *s.whole)
 		return
 	}
 	if c.anyDepth++; c.anyDepth > maxAny {
-		c.report(path, aType, name, rule{security: true, reason: "nested too deep"})
+		c.report(aType, name, rule{security: true, reason: "nested too deep"})
 		return
 	}
 	defer func() { c.anyDepth-- }()
 	inner, err := yamlproto.FromTypedStruct(m, nil)
 	var es yamlproto.Errors
-	if errors.As(err, &es) {
-		for _, e := range es {
-			c.broken(yamlproto.Join(yamlproto.Join(path, "value"), e.Path), name, errors.New(e.Message), false)
-		}
+	if err != nil && !errors.As(err, &es) {
+		c.broken(name, err, optional)
 		return
 	}
-	if err != nil {
-		c.broken(path, name, err, optional)
-		return
+	defer c.path.Back(c.path.Field("value"))
+	for _, e := range es {
+		mark := c.path.Join(e.Path)
+		c.broken(name, errors.New(e.Message), false)
+		c.path.Back(mark)
 	}
-	c.value(yamlproto.Join(path, "value"), inner.ProtoReflect(), optional)
+	if es == nil {
+		c.value(inner.ProtoReflect(), optional)
+	}
 }
 
 // message checks the fields of a message that has a section.
-func (c *checker) message(path string, m protoreflect.Message, optional bool) {
+func (c *checker) message(m protoreflect.Message, optional bool) {
 	md := m.Descriptor()
 	sec := c.table.messages[md.FullName()]
 	if sec == nil || sec.whole != nil {
@@ -238,18 +241,18 @@ func (c *checker) message(path string, m protoreflect.Message, optional bool) {
 		if optional && r.class == Unsupported {
 			r = rule{class: Harmless, reason: "left out because is_optional is set"}
 		}
-		c.report(path, aType, string(md.FullName()), r)
+		c.report(aType, string(md.FullName()), r)
 		return
 	}
-	c.unknown(path, m, sec)
+	c.unknown(m, sec)
 	if lb, ok := m.Interface().(*clusterv3.LoadBalancingPolicy); ok {
-		c.policies(path, lb)
+		c.policies(lb)
 		return
 	}
 	fs := md.Fields()
 	for i := range fs.Len() {
 		if fd := fs.Get(i); m.Has(fd) {
-			c.field(path, m, fd, sec)
+			c.field(m, fd, sec)
 		}
 	}
 }
@@ -273,7 +276,7 @@ func TypeClass(url string) Class {
 
 // policies checks a list of which the first supported one is used (Envoy: LoadBalancingPolicy.policies); the others are never
 // looked at. When none is supported, all are reported.
-func (c *checker) policies(path string, lb *clusterv3.LoadBalancingPolicy) {
+func (c *checker) policies(lb *clusterv3.LoadBalancingPolicy) {
 	chosen := slices.IndexFunc(lb.GetPolicies(), func(p *clusterv3.LoadBalancingPolicy_Policy) bool {
 		a := p.GetTypedExtensionConfig().GetTypedConfig()
 		if m, err := yamlproto.Unpack(a, nil); err == nil && yamlproto.IsTypedStruct(m) {
@@ -284,19 +287,21 @@ func (c *checker) policies(path string, lb *clusterv3.LoadBalancingPolicy) {
 		return sec != nil && (sec.whole == nil || sec.whole.class != Unsupported)
 	})
 	for i, p := range lb.GetPolicies() {
-		at := yamlproto.Join(path, "policies") + "[" + strconv.Itoa(i) + "]"
+		mark := c.path.Field("policies")
+		c.path.Index(i)
 		switch {
 		case chosen < 0 || i == chosen:
-			c.value(at, p.ProtoReflect(), false)
+			c.value(p.ProtoReflect(), false)
 		case i < chosen:
-			c.report(at, aType, typeName(p.GetTypedExtensionConfig().GetTypedConfig().GetTypeUrl()),
+			c.report(aType, typeName(p.GetTypedExtensionConfig().GetTypedConfig().GetTypeUrl()),
 				rule{class: Harmless, reason: "skipped, a later policy is supported"})
 		}
+		c.path.Back(mark)
 	}
 }
 
 // unknown reports fields that are newer than this binary's protos.
-func (c *checker) unknown(path string, m protoreflect.Message, sec *message) {
+func (c *checker) unknown(m protoreflect.Message, sec *message) {
 	seen := make(map[protowire.Number]bool)
 	for b := m.GetUnknown(); len(b) > 0; {
 		num, _, n := protowire.ConsumeField(b)
@@ -305,22 +310,22 @@ func (c *checker) unknown(path string, m protoreflect.Message, sec *message) {
 		}
 		if !seen[num] {
 			seen[num] = true
-			c.report(path, aField, sec.name+".#"+strconv.Itoa(int(num)), rule{security: sec.guarded, reason: "newer than this binary"})
+			c.report(aField, sec.name+".#"+strconv.Itoa(int(num)), rule{security: sec.guarded, reason: "newer than this binary"})
 		}
 		b = b[n:]
 	}
 }
 
-func (c *checker) field(path string, m protoreflect.Message, fd protoreflect.FieldDescriptor, sec *message) {
+func (c *checker) field(m protoreflect.Message, fd protoreflect.FieldDescriptor, sec *message) {
 	name := string(fd.Name())
 	r := sec.fields[name] // no line: Unsupported, and security-bearing where the message is
 	if _, ok := sec.fields[name]; !ok {
 		r.security = sec.guarded
 	}
-	at, full := yamlproto.Join(path, name), sec.name+"."+name
+	defer c.path.Back(c.path.Field(name))
 	values := sec.values[name]
 	if values == nil && r.class != Implemented {
-		c.report(at, aField, full, r)
+		c.report(aField, sec.name+"."+name, r)
 		return
 	}
 	v := m.Get(fd)
@@ -332,32 +337,36 @@ func (c *checker) field(path string, m protoreflect.Message, fd protoreflect.Fie
 			return true
 		})
 		for _, k := range slices.Sorted(maps.Keys(keys)) {
-			c.item(yamlproto.FieldPath(path, fd, k), full, keys[k], fd.MapValue(), r, values, false)
+			mark := c.path.Key(k)
+			c.item(name, keys[k], fd.MapValue(), r, sec, false)
+			c.path.Back(mark)
 		}
 	case fd.IsList():
 		for i := range v.List().Len() {
-			c.item(at+"["+strconv.Itoa(i)+"]", full, v.List().Get(i), fd, r, values, false)
+			mark := c.path.Index(i)
+			c.item(name, v.List().Get(i), fd, r, sec, false)
+			c.path.Back(mark)
 		}
 	default:
-		c.item(at, full, v, fd, r, values, isOptional(m))
+		c.item(name, v, fd, r, sec, fd.Message() != nil && isOptional(m))
 	}
 }
 
 // item checks one value of a field, whose class may depend on it.
-func (c *checker) item(at, full string, v protoreflect.Value, fd protoreflect.FieldDescriptor, r rule, values map[string]rule, optional bool) {
-	k := aField
-	if values != nil {
+func (c *checker) item(name string, v protoreflect.Value, fd protoreflect.FieldDescriptor, r rule, sec *message, optional bool) {
+	if values := sec.values[name]; values != nil {
 		text := valueText(v, fd)
 		if vr, ok := values[text]; ok {
-			full, r, k = full+"="+text, vr, aValue
+			c.report(aValue, sec.name+"."+name+"="+text, vr)
+			return
 		}
 	}
 	if r.class != Implemented {
-		c.report(at, k, full, r)
+		c.report(aField, sec.name+"."+name, r)
 		return
 	}
 	if fd.Message() != nil {
-		c.value(at, v.Message(), optional)
+		c.value(v.Message(), optional)
 	}
 }
 

@@ -1,9 +1,6 @@
 package yamlproto
 
-import (
-	"strconv"
-	"strings"
-)
+import "github.com/weirproxy/weir/config/fielderr"
 
 // Index maps field paths of a message to positions in the text it was read from.
 //
@@ -107,6 +104,16 @@ func (x *Index) Wrap(path string, err error) *Error {
 	return &Error{Pos: p, Path: Join(x.Prefix(), path), Message: err.Error(), Source: e.src.line(p.Line), cause: err}
 }
 
+// Errors attaches positions to everything that a decoder found wrong (config/fielderr, paths relative to the message of this
+// index), in the order of the text. Nil gives nil.
+func (x *Index) Errors(err error) Errors {
+	var out Errors
+	for _, f := range fielderr.All(err) {
+		out = append(out, x.Wrap(f.Path, f.Err))
+	}
+	return out.Sorted()
+}
+
 // Prefix is the path of the message this index describes inside the text; "" for a whole text.
 func (x *Index) Prefix() string {
 	if x == nil {
@@ -168,62 +175,5 @@ func mergeEntry(a, b entry) entry {
 		return out
 	default:
 		return b
-	}
-}
-
-// step is one step of a path: a name or map key (index -1), or a list index.
-type step struct {
-	name  string
-	index int
-}
-
-// nextStep splits the first step off a path. A malformed rest is one step that matches nothing.
-func nextStep(path string) (step, string) {
-	path = strings.TrimPrefix(path, ".")
-	if path == "" {
-		return step{index: -1}, ""
-	}
-	if path[0] == '[' {
-		if strings.HasPrefix(path, `["`) {
-			if q, err := strconv.QuotedPrefix(path[1:]); err == nil {
-				if key, err := strconv.Unquote(q); err == nil {
-					return step{name: key, index: -1}, strings.TrimPrefix(path[1+len(q):], "]")
-				}
-			}
-			return step{name: path, index: -1}, ""
-		}
-		end := strings.IndexByte(path, ']')
-		if end < 0 {
-			return step{name: path, index: -1}, ""
-		}
-		if n, err := strconv.Atoi(path[1:end]); err == nil && n >= 0 {
-			return step{name: path[1:end], index: n}, path[end+1:]
-		}
-		return step{name: path[1:end], index: -1}, path[end+1:]
-	}
-	end := strings.IndexAny(path, ".[")
-	if end < 0 {
-		return step{name: path, index: -1}, ""
-	}
-	return step{name: path[:end], index: -1}, path[end:]
-}
-
-func steps(path string) (n int) {
-	for path != "" {
-		_, path = nextStep(path)
-		n++
-	}
-	return n
-}
-
-// Join puts a path that is relative to a message below the path of that message.
-func Join(prefix, path string) string {
-	switch {
-	case prefix == "":
-		return path
-	case path == "" || path[0] == '[':
-		return prefix + path
-	default:
-		return prefix + "." + path
 	}
 }

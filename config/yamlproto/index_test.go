@@ -2,6 +2,7 @@ package yamlproto
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/weirproxy/weir/config/fielderr"
 )
 
 func read(t *testing.T, file string, m proto.Message) *Index {
@@ -83,6 +86,21 @@ func TestIndexWrapAndSub(t *testing.T) {
 	var none *Index
 	if got := none.Sub("a").Wrap("b[1]", cause).Error(); got != `b[1]: unknown cluster "v2"` {
 		t.Errorf("nil index: %s", got)
+	}
+}
+
+// What a decoder says of several fields is printed in the order of the text.
+func TestIndexErrors(t *testing.T) {
+	x := read(t, "testdata/good/bootstrap.yaml", &bootstrapv3.Bootstrap{}).Sub("static_resources.clusters[0]")
+	var l fielderr.List
+	l.Addf("outlier_detection.interval", "shorter than %s", "a second")
+	l.Addf("lb_policy", "unknown")
+	got := x.Errors(fmt.Errorf("cluster: %w", l.Err()))
+	if len(got) != 2 || got[0].Path != "static_resources.clusters[0].lb_policy" || got[0].Pos.Line != 149 || got[1].Pos.Line != 154 {
+		t.Errorf("got %v", got)
+	}
+	if x.Errors(nil) != nil {
+		t.Error("no error has no positions")
 	}
 }
 

@@ -112,95 +112,102 @@ func valueNode(v *structpb.Value) *yaml.Node {
 // types come as [ErrUnknownType].
 func Walk(m proto.Message, r Resolver, visit func(path string, m proto.Message), broken func(path string, err error)) {
 	w := &walker{resolver: Options{Resolver: r}.resolver(), visit: visit, broken: broken}
-	w.packed("", m.ProtoReflect())
+	w.packed(m.ProtoReflect())
 }
 
 type walker struct {
 	resolver Resolver
+	path     Path
 	visit    func(string, proto.Message)
 	broken   func(string, error)
 	depth    int
 }
 
 // packed visits a message that stands on its own and looks for more inside.
-func (w *walker) packed(path string, m protoreflect.Message) {
+func (w *walker) packed(m protoreflect.Message) {
 	if w.depth++; w.depth > maxDepth {
 		w.depth--
-		w.broken(path, fmt.Errorf("nested more than %d levels deep", maxDepth))
+		w.broken(w.path.String(), fmt.Errorf("nested more than %d levels deep", maxDepth))
 		return
 	}
 	defer func() { w.depth-- }()
-	switch msg := m.Interface().(type) {
-	case *anypb.Any:
-		if msg.GetTypeUrl() == "" && len(msg.GetValue()) == 0 {
+	if a, ok := m.Interface().(*anypb.Any); ok {
+		if a.GetTypeUrl() == "" && len(a.GetValue()) == 0 {
 			return
 		}
-		inner, err := unpack(msg, w.resolver)
+		inner, err := unpack(a, w.resolver)
 		if err != nil {
-			w.broken(path, err)
+			w.broken(w.path.String(), err)
 			return
 		}
-		w.packed(path, inner.ProtoReflect())
-	default:
-		if IsTypedStruct(msg) {
-			inner, err := FromTypedStruct(msg, w.resolver)
-			var es Errors
-			switch {
-			case errors.As(err, &es):
-				for _, e := range es {
-					w.broken(Join(path+".value", e.Path), e)
-				}
-			case err != nil:
-				w.broken(path, err)
-			default:
-				w.packed(Join(path, "value"), inner.ProtoReflect())
-			}
-			return
-		}
-		w.visit(path, msg)
-		w.inside(path, m)
+		w.packed(inner.ProtoReflect())
+		return
+	}
+	if IsTypedStruct(m.Interface()) {
+		w.typedStruct(m.Interface())
+		return
+	}
+	w.visit(w.path.String(), m.Interface())
+	w.inside(m)
+}
+
+func (w *walker) typedStruct(m proto.Message) {
+	inner, err := FromTypedStruct(m, w.resolver)
+	var es Errors
+	if err != nil && !errors.As(err, &es) {
+		w.broken(w.path.String(), err)
+		return
+	}
+	defer w.path.Back(w.path.Field("value"))
+	for _, e := range es {
+		w.broken(Join(w.path.String(), e.Path), e)
+	}
+	if es == nil {
+		w.packed(inner.ProtoReflect())
 	}
 }
 
 // inside looks for packed messages below the fields of m.
-func (w *walker) inside(path string, m protoreflect.Message) {
+func (w *walker) inside(m protoreflect.Message) {
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd.Message() == nil {
+			return true
+		}
+		defer w.path.Back(w.path.Field(string(fd.Name())))
 		switch {
 		case fd.IsMap():
 			if fd.MapValue().Message() == nil {
 				return true
 			}
 			v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-				w.below(FieldPath(path, fd, k.String()), v.Message())
+				mark := w.path.Key(k.String())
+				w.below(v.Message())
+				w.path.Back(mark)
 				return true
 			})
-		case fd.Message() == nil:
 		case fd.IsList():
 			for i := range v.List().Len() {
-				w.below(Join(path, string(fd.Name()))+"["+strconv.Itoa(i)+"]", v.List().Get(i).Message())
+				mark := w.path.Index(i)
+				w.below(v.List().Get(i).Message())
+				w.path.Back(mark)
 			}
 		default:
-			w.below(Join(path, string(fd.Name())), v.Message())
+			w.below(v.Message())
 		}
 		return true
 	})
 }
 
-func (w *walker) below(path string, m protoreflect.Message) {
+func (w *walker) below(m protoreflect.Message) {
 	switch m.Interface().(type) {
 	case *anypb.Any:
-		w.packed(path, m)
+		w.packed(m)
 	case *structpb.Struct:
 	default:
 		if IsTypedStruct(m.Interface()) {
-			w.packed(path, m)
+			w.packed(m)
 			return
 		}
-		w.inside(path, m)
+		w.inside(m)
 	}
-}
-
-// FieldPath writes the path of a map entry below a message.
-func FieldPath(path string, fd protoreflect.FieldDescriptor, key string) string {
-	return Join(path, string(fd.Name())) + "[" + strconv.Quote(key) + "]"
 }
