@@ -139,9 +139,8 @@ func keepAlive(set func(string, int, int, int) error, o DialOptions) error {
 	return nil
 }
 
-// awaitConnect waits for the handshake. The socket was registered with the
-// poller after connect began, so the edge cannot have been missed: the first call
-// of the closure waits without asking.
+// awaitConnect waits for the handshake. It asks before it waits: the poller
+// forgets, at the beginning of RawConn.Write, what it saw before.
 func (s *Socket) awaitConnect(ctx context.Context, deadline time.Time) error {
 	if !deadline.IsZero() {
 		if err := s.SetWriteDeadline(deadline); err != nil {
@@ -152,11 +151,10 @@ func (s *Socket) awaitConnect(ctx context.Context, deadline time.Time) error {
 		stop := context.AfterFunc(ctx, func() { _ = s.SetWriteDeadline(time.Unix(1, 0)) })
 		defer stop()
 	}
-	asked, result := false, error(nil)
+	var result error
 	err := s.raw.Write(func(fd uintptr) bool {
-		if !asked {
-			asked = true
-			return false
+		if _, err := unix.Getpeername(int(fd)); err == nil {
+			return true
 		}
 		e, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
 		switch {
@@ -164,6 +162,8 @@ func (s *Socket) awaitConnect(ctx context.Context, deadline time.Time) error {
 			result = os.NewSyscallError("getsockopt", err)
 		case e != 0:
 			result = os.NewSyscallError("connect", unix.Errno(e))
+		default:
+			return false // neither connected nor failed yet
 		}
 		return true
 	})
