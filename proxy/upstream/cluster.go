@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/outlier"
@@ -35,6 +36,7 @@ type Cluster struct {
 	gen        atomic.Uint32
 	removed    atomic.Bool
 	original   *original // of an ORIGINAL_DST cluster
+	dstHeader  atomic.Pointer[header.Name]
 
 	mu         sync.Mutex
 	assignment *cluster.Assignment // guarded by mu, like all below
@@ -42,7 +44,7 @@ type Cluster struct {
 	byKey      map[string]*Host
 	order      []*Host
 	detector   outlier.Detector
-	dns        *dnsTargets
+	targets    []*target // of a DNS cluster
 	tasks      []*task
 }
 
@@ -57,6 +59,10 @@ func (c *Cluster) Stats() *Stats { return c.stats }
 
 // CountResponse counts a response by its status (upstream_rq_2xx, upstream_rq_200).
 func (c *Cluster) CountResponse(code int) { c.codes.Count(code) }
+
+// OriginalDstHeader is the request header that carries the destination of an
+// ORIGINAL_DST cluster with use_http_header (Envoy: http_header_name).
+func (c *Cluster) OriginalDstHeader() header.Name { return *c.dstHeader.Load() }
 
 // newCluster makes the runtime of a configuration without hosts yet.
 func newCluster(m *Manager, cfg *cluster.Cluster) *Cluster {
@@ -88,6 +94,12 @@ func (c *Cluster) configure(cfg *cluster.Cluster) {
 	old := c.cfg.Load()
 	c.cfg.Store(cfg)
 	c.setLimits(cfg)
+	name := cfg.Original.HeaderName
+	if name == "" {
+		name = "x-envoy-original-dst-host"
+	}
+	n := header.Intern(name)
+	c.dstHeader.Store(&n)
 	if old != nil && sockets(old) != sockets(cfg) {
 		// Connections made with other options are used up, not used again.
 		c.gen.Add(1)
@@ -172,6 +184,9 @@ func (c *Cluster) close() {
 	c.removed.Store(true)
 	for _, t := range c.tasks {
 		t.stopped.Store(true)
+	}
+	for _, t := range c.targets {
+		t.task.stopped.Store(true)
 	}
 	c.drainLocked()
 	c.scope.Close()

@@ -83,7 +83,12 @@ func (h *Host) Hostname() string { return h.spec.Load().hostname }
 func (h *Host) Ejected() bool { return h.ejected.Load() }
 
 // String is the address as Envoy writes it.
-func (h *Host) String() string { return h.key }
+func (h *Host) String() string {
+	if a := h.Address(); a.IsValid() {
+		return a.String()
+	}
+	return h.key
+}
 
 // state sorts hosts as Envoy does: unhealthy ones are used only in panic.
 type state uint8

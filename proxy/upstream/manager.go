@@ -48,8 +48,9 @@ type Manager struct {
 
 	clusters atomic.Pointer[map[string]*Cluster]
 
+	lookups lookups
+
 	mu sync.Mutex // one Apply at a time
-	lookups
 }
 
 // NewManager makes a Manager without clusters.
@@ -201,9 +202,9 @@ func supported(cfg *cluster.Cluster) error {
 // cleaning of original destinations — until ctx ends; then it closes all clusters'
 // idle connections.
 func (m *Manager) Run(ctx context.Context) error {
-	m.lookups.start(ctx)
+	m.lookups.ctx = ctx
 	m.tasks.run(ctx)
-	m.lookups.wait()
+	m.lookups.wg.Wait()
 	for _, c := range m.Clusters() {
 		c.mu.Lock()
 		c.drainLocked()

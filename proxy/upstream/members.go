@@ -30,6 +30,11 @@ func (c *Cluster) assign(a *cluster.Assignment) {
 		}
 		c.plan.dropped = a.DropPercent
 	}
+	if named(c.cfg.Load()) {
+		c.retarget(a, time.Now())
+		c.replaceNamed()
+		return
+	}
 	c.replace(listed(a))
 }
 

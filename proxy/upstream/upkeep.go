@@ -81,6 +81,6 @@ func (c *Cluster) sweep(now time.Time) {
 
 func (c *Cluster) field() zap.Field { return zap.String("cluster", c.name) }
 
-func hostField(h *Host) zap.Field { return zap.String("host", h.key) }
+func hostField(h *Host) zap.Field { return zap.Stringer("host", h) }
 
 func causeField(c outlier.Cause) zap.Field { return zap.Stringer("cause", c) }

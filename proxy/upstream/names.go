@@ -1,0 +1,180 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/dns"
+)
+
+// A target is one endpoint of a DNS cluster whose addresses a name stands for.
+// All fields are guarded by the cluster's mu.
+type target struct {
+	endpoint *cluster.Endpoint
+	locality *cluster.Locality
+	addrs    []netip.Addr
+	answered bool // at least once
+	failed   bool // the last time
+	task     *task
+}
+
+func (t *target) key() string {
+	return net.JoinHostPort(t.endpoint.Name, strconv.Itoa(int(t.endpoint.Port)))
+}
+
+// named tells whether the cluster's hosts come from DNS.
+func named(cfg *cluster.Cluster) bool {
+	return cfg.Type == cluster.StrictDNS || cfg.Type == cluster.LogicalDNS
+}
+
+// retarget makes the targets those of the assignment: names that stay keep their
+// addresses, the others are looked up at once. c.mu is held.
+func (c *Cluster) retarget(a *cluster.Assignment, now time.Time) {
+	old := map[string]*target{}
+	for _, t := range c.targets {
+		t.task.stopped.Store(true)
+		old[t.key()] = t
+	}
+	c.targets = nil
+	if a == nil {
+		return
+	}
+	for i := range a.Localities {
+		l := &a.Localities[i]
+		for j := range l.Endpoints {
+			e := &l.Endpoints[j]
+			if e.Name == "" {
+				continue
+			}
+			t := &target{endpoint: e, locality: l}
+			if o := old[t.key()]; o != nil {
+				t.addrs, t.answered, t.failed = o.addrs, o.answered, o.failed
+			}
+			t.task = &task{}
+			t.task.run = func(now time.Time) time.Time { return c.lookup(t, now) }
+			c.targets = append(c.targets, t)
+			c.m.tasks.add(t.task, now)
+		}
+	}
+}
+
+// lookup asks for a target's addresses, on a goroutine of its own; its answer
+// schedules the next.
+func (c *Cluster) lookup(t *target, now time.Time) time.Time {
+	c.stats.UpdateAttempt.Inc()
+	name, family, r := t.endpoint.Name, c.cfg.Load().DNS.Family, c.m.lookups.resolver
+	ok := c.m.lookups.try(func(ctx context.Context) {
+		addrs, ttl, err := r.Resolve(ctx, name, family)
+		if ctx.Err() == nil {
+			c.resolved(t, addrs, ttl, err)
+		}
+	})
+	if !ok {
+		return now.Add(retryLookup)
+	}
+	return time.Time{}
+}
+
+// resolved takes an answer. A name that does not exist, or has no addresses, has
+// no hosts; any other failure leaves the hosts as they were (Envoy likewise).
+func (c *Cluster) resolved(t *target, addrs []netip.Addr, ttl time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.task.stopped.Load() || c.removed.Load() {
+		return
+	}
+	cfg := c.cfg.Load()
+	none := errors.Is(err, dns.ErrNoSuchName) || errors.Is(err, dns.ErrNoAddress)
+	t.answered, t.failed = true, err != nil
+	next := refresh(&cfg.DNS, ttl, err)
+	switch {
+	case err != nil && !none:
+		c.stats.UpdateFailure.Inc()
+		c.m.log.Warn("dns lookup", c.field(), zap.Error(err))
+	case none:
+		c.stats.UpdateEmpty.Inc()
+		if cfg.Type == cluster.StrictDNS {
+			t.addrs = nil
+		}
+	default:
+		c.stats.UpdateSuccess.Inc()
+		t.addrs = addrs
+	}
+	c.replaceNamed()
+	c.m.tasks.add(t.task, time.Now().Add(next))
+}
+
+// refresh tells how long until a name is asked for again.
+func refresh(d *cluster.DNS, ttl time.Duration, err error) time.Duration {
+	every := d.Refresh
+	if every <= 0 {
+		every = 5 * time.Second // Envoy's default
+	}
+	switch {
+	case err != nil && d.FailureRefresh > 0:
+		return d.FailureRefresh
+	case err == nil && d.RespectTTL && ttl > 0:
+		return ttl
+	}
+	return every
+}
+
+// replaceNamed makes the addresses known now the cluster's hosts. c.mu is held.
+func (c *Cluster) replaceNamed() {
+	logical := c.cfg.Load().Type == cluster.LogicalDNS
+	ms := listed(c.assignment)
+	failed := false
+	for _, t := range c.targets {
+		failed = failed || t.failed
+		sp := specOf(t.endpoint, t.locality)
+		for _, a := range t.addrs {
+			addr := netip.AddrPortFrom(a, t.endpoint.Port)
+			m := member{key: addr.String(), addr: addr, spec: sp}
+			if logical {
+				// One host, whatever its address: connections stay when it moves.
+				m.key = t.key()
+				ms = append(ms, m)
+				break
+			}
+			ms = append(ms, m)
+		}
+	}
+	c.unresolved.Store(failed && len(ms) == 0)
+	if !c.same(ms) {
+		c.replace(ms)
+	}
+}
+
+// same tells whether the members are the hosts there are, so that nothing has to
+// be done; order does not matter. c.mu is held.
+func (c *Cluster) same(ms []member) bool {
+	if len(ms) != len(c.order) {
+		return false
+	}
+	for i := range ms {
+		h := c.byKey[ms[i].key]
+		if h == nil || *h.addr.Load() != ms[i].addr || *h.spec.Load() != ms[i].spec {
+			return false
+		}
+	}
+	return true
+}
+
+// resolving tells whether some name has had no answer yet.
+func (c *Cluster) resolving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.targets {
+		if !t.answered {
+			return true
+		}
+	}
+	return false
+}
