@@ -12,6 +12,7 @@ import (
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"google.golang.org/protobuf/proto"
@@ -39,9 +40,8 @@ func decodeLB(l *fielderr.List, d *Cluster, p *clusterv3.Cluster, ctx *extension
 	if cfg == nil {
 		return
 	}
-	var err error
-	if d.LB.Policy, err = ctx.Parse(extension.LBPolicy, name, cfg); err != nil {
-		l.Add(at, err)
+	var ok bool
+	if d.LB.Policy, ok = core.Parse(l, at, extension.LBPolicy, name, cfg, ctx); !ok {
 		return
 	}
 	provided := cfg.GetTypeUrl() == providedURL

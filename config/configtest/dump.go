@@ -9,7 +9,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 )
 
-// Dump prints a model, one set field a line with its whole path. Fields with zero values are left out.
+// Dump prints a model, one set field a line with its whole path. Fields with zero values are left out. The model must be a tree.
 func Dump(v any) string { return strings.Join(lines(v), "\n") }
 
 // Changes prints what of v differs from base: its lines that base does not have, and behind "-" those that only base has.
@@ -45,6 +45,13 @@ func collect(out *[]string, path string, v reflect.Value) {
 		switch x := v.Interface().(type) {
 		case *extension.Factory:
 			leaf(x.Name)
+			return
+		case extension.Parsed:
+			// A configuration is the extension's own affair; it may be any graph.
+			*out = append(*out, path+".Name: "+x.Name, path+".Factory: "+x.Factory.Name)
+			if text, ok := x.Config.(string); ok {
+				*out = append(*out, path+".Config: "+text)
+			}
 			return
 		case fmt.Stringer:
 			if v.Kind() != reflect.Pointer || !v.IsNil() {

@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"strings"
 
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/route"
 	"google.golang.org/protobuf/encoding/prototext"
-	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Registry has an extension for each type URL that the scripts use. Its parse functions check the message's constraints and keep
-// its text.
+// Registry has an extension for each type URL that the scripts use. Their parse functions check the message's constraints and keep
+// its text; the connection manager's also requires or decodes its route table.
 func Registry() *extension.Registry {
 	const (
 		envoy = "type.googleapis.com/envoy.extensions."
@@ -20,7 +23,7 @@ func Registry() *extension.Registry {
 		named = "envoy.load_balancing_policies."
 	)
 	table := []*extension.Factory{
-		{Kind: extension.NetworkFilter, Name: "envoy.filters.network.tcp_proxy", TypeURL: envoy + "filters.network.tcp_proxy.v3.TcpProxy", Terminal: true},
+		{Kind: extension.NetworkFilter, Name: "envoy.filters.network.tcp_proxy", TypeURL: envoy + "filters.network.tcp_proxy.v3.TcpProxy", Terminal: true, Parse: parseTCP},
 		{Kind: extension.NetworkFilter, Name: "envoy.filters.network.http_connection_manager",
 			TypeURL: envoy + "filters.network.http_connection_manager.v3.HttpConnectionManager", Terminal: true},
 		{Kind: extension.NetworkFilter, Name: "envoy.filters.network.connection_limit", TypeURL: envoy + "filters.network.connection_limit.v3.ConnectionLimit"},
@@ -38,23 +41,80 @@ func Registry() *extension.Registry {
 		{Kind: extension.LBPolicy, Name: named + "cluster_provided", TypeURL: lb + "cluster_provided.v3.ClusterProvided"},
 	}
 	for _, f := range table {
-		f.Parse = parse
+		switch {
+		case f.Name == "envoy.filters.network.http_connection_manager":
+			f.Parse = parseHCM
+		case f.Parse == nil:
+			f.Parse = parse
+		}
 	}
 	return extension.NewRegistry(table)
 }
 
-func parse(a *anypb.Any, _ *extension.Context) (any, error) {
-	t, err := protoregistry.GlobalTypes.FindMessageByURL(a.GetTypeUrl())
+// HCM stands for the connection manager's configuration: the name of its route table, or the table.
+type HCM struct {
+	RouteName string
+	Table     *route.Table
+}
+
+// RouteTable is the inline route table, nil when it comes by RDS.
+func (h *HCM) RouteTable() *route.Table { return h.Table }
+
+func parseHCM(a *anypb.Any, ctx *extension.Context) (any, error) {
+	m, err := unpack(a)
 	if err != nil {
 		return nil, err
 	}
-	m := t.New().Interface()
-	if err := a.UnmarshalTo(m); err != nil {
-		return nil, fmt.Errorf("malformed %s", m.ProtoReflect().Descriptor().FullName())
+	h, ok := m.(*hcmv3.HttpConnectionManager)
+	if !ok {
+		return nil, fmt.Errorf("not a connection manager")
+	}
+	if r := h.GetRds(); r != nil {
+		ctx.Require("type.googleapis.com/envoy.config.route.v3.RouteConfiguration", r.GetRouteConfigName())
+		return &HCM{RouteName: r.GetRouteConfigName()}, nil
+	}
+	t, err := route.Decode(h.GetRouteConfig(), ctx)
+	if err != nil {
+		return nil, &fielderr.Error{Path: "route_config", Err: err}
+	}
+	return &HCM{Table: t}, nil
+}
+
+// Proxy stands for tcp_proxy's configuration.
+type Proxy struct{ Cluster string }
+
+// Clusters are the clusters it names.
+func (p *Proxy) Clusters() []string { return []string{p.Cluster} }
+
+func parseTCP(a *anypb.Any, _ *extension.Context) (any, error) {
+	m, err := unpack(a)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := m.(*tcpv3.TcpProxy)
+	if !ok {
+		return nil, fmt.Errorf("not a TCP proxy")
+	}
+	return &Proxy{p.GetCluster()}, nil
+}
+
+// parse keeps the text of any message.
+func parse(a *anypb.Any, _ *extension.Context) (any, error) {
+	m, err := unpack(a)
+	if err != nil {
+		return nil, err
+	}
+	// prototext puts in spaces at random, so that nobody relies on them.
+	return strings.Join(strings.Fields(prototext.MarshalOptions{}.Format(m)), " "), nil
+}
+
+func unpack(a *anypb.Any) (proto.Message, error) {
+	m, err := a.UnmarshalNew()
+	if err != nil {
+		return nil, fmt.Errorf("malformed %s", a.GetTypeUrl())
 	}
 	if err := fielderr.Validate(m); err != nil {
 		return nil, err
 	}
-	// prototext is unstable on purpose: it puts in spaces at random.
-	return strings.Join(strings.Fields(prototext.MarshalOptions{}.Format(m)), " "), nil
+	return m, nil
 }

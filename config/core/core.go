@@ -8,6 +8,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // An Address is an IP address with a port, a name with a port, or the path of a unix socket.
@@ -80,10 +81,22 @@ func DecodeTransportSocket(l *fielderr.List, path string, p *corev3.TransportSoc
 		p.GetTypedConfig() == nil && p.GetName() == "envoy.transport_sockets.raw_buffer" {
 		return nil
 	}
-	d, err := ctx.Parse(extension.TransportSocket, p.GetName(), p.GetTypedConfig())
-	if err != nil {
-		l.Add(path, err)
-		return nil
+	if d, ok := Parse(l, path, extension.TransportSocket, p.GetName(), p.GetTypedConfig(), ctx); ok {
+		return &d
 	}
-	return &d
+	return nil
+}
+
+// Parse parses the extension that a message at path configures in its field typed_config. It records what is wrong and says whether
+// nothing was.
+func Parse(l *fielderr.List, path string, k extension.Kind, name string, cfg *anypb.Any, ctx *extension.Context) (extension.Parsed, bool) {
+	d, err := ctx.Parse(k, name, cfg)
+	if err == nil {
+		return d, true
+	}
+	if _, known := ctx.Registry.ByType(k, cfg.GetTypeUrl()); !known {
+		path = fielderr.Join(path, "typed_config") // it is the type that is wrong
+	}
+	l.Add(path, err)
+	return extension.Parsed{}, false
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -53,19 +54,29 @@ func Decode(p *listenerv3.Listener, ctx *extension.Context) (*Listener, error) {
 		}
 	}
 	d.Filters = decodeListenerFilters(&l, p, ctx)
-	for i, f := range p.GetFilterChains() {
-		d.Chains = append(d.Chains, decodeChain(&l, fielderr.Index("filter_chains", i), i, f, ctx))
+	var sound []*FilterChain // whose matches could be read
+	for i, p := range p.GetFilterChains() {
+		at := fielderr.Index("filter_chains", i)
+		f := decodeChain(&l, at, i, p, ctx)
+		d.Chains = append(d.Chains, f)
+		before := l.Len()
+		if m := p.GetFilterChainMatch(); m != nil {
+			f.Match = decodeMatch(&l, at+".filter_chain_match", m)
+		}
+		if l.Len() == before {
+			sound = append(sound, f)
+		}
 	}
 	if f := p.GetDefaultFilterChain(); f != nil {
 		d.Default = decodeChain(&l, "default_filter_chain", -1, f, ctx)
-		if f.GetFilterChainMatch() != nil {
-			d.Default.Match = nil // Envoy ignores it: the default chain takes what no other does
+		if proto.Size(f.GetFilterChainMatch()) > 0 {
+			l.Addf("default_filter_chain.filter_chain_match", "has no effect: the default chain takes what no other does")
 		}
 	}
 	if len(d.Chains) == 0 && d.Default == nil {
 		l.Addf("filter_chains", "no filter chain specified")
 	}
-	d.Selector = newSelector(d.Chains, d.Default, &l)
+	d.Selector = newSelector(sound, d.Default, &l)
 	d.AccessLog = decodeAccessLog(&l, "access_log", p.GetAccessLog(), ctx)
 	if err := l.Err(); err != nil {
 		return nil, err
@@ -99,9 +110,6 @@ func decodeChain(l *fielderr.List, at string, index int, p *listenerv3.FilterCha
 		TransportSocket: core.DecodeTransportSocket(l, at+".transport_socket", p.GetTransportSocket(), ctx),
 		ConnectTimeout:  l.Duration(at+".transport_socket_connect_timeout", p.GetTransportSocketConnectTimeout(), 0),
 	}
-	if m := p.GetFilterChainMatch(); m != nil {
-		f.Match = decodeMatch(l, at+".filter_chain_match", m)
-	}
 	if p.GetUseProxyProto().GetValue() {
 		l.Addf(at+".use_proxy_proto", "not supported (use the listener filter envoy.filters.listener.proxy_protocol)")
 	}
@@ -117,9 +125,8 @@ func decodeFilters(l *fielderr.List, at string, filters []*listenerv3.Filter, ct
 			l.Addf(path+".config_discovery", "not supported")
 			continue
 		}
-		f, err := ctx.Parse(extension.NetworkFilter, p.GetName(), p.GetTypedConfig())
-		if err != nil {
-			l.Add(path, err)
+		f, ok := core.Parse(l, path, extension.NetworkFilter, p.GetName(), p.GetTypedConfig(), ctx)
+		if !ok {
 			continue
 		}
 		switch last := i == len(filters)-1; {
@@ -145,10 +152,7 @@ func decodeListenerFilters(l *fielderr.List, p *listenerv3.Listener, ctx *extens
 			continue
 		}
 		d := ListenerFilter{}
-		var err error
-		if d.Parsed, err = ctx.Parse(extension.ListenerFilter, f.GetName(), f.GetTypedConfig()); err != nil {
-			l.Add(path, err)
-		}
+		d.Parsed, _ = core.Parse(l, path, extension.ListenerFilter, f.GetName(), f.GetTypedConfig(), ctx)
 		if q := f.GetFilterDisabled(); q != nil {
 			d.DisabledFor = decodePredicate(l, path+".filter_disabled", 0, q)
 		}
@@ -211,12 +215,9 @@ func decodeAccessLog(l *fielderr.List, at string, logs []*accesslogv3.AccessLog,
 		if p.GetFilter() != nil {
 			l.Addf(path+".filter", "not supported on a listener's access log")
 		}
-		d, err := ctx.Parse(extension.AccessLogger, p.GetName(), p.GetTypedConfig())
-		if err != nil {
-			l.Add(path, err)
-			continue
+		if d, ok := core.Parse(l, path, extension.AccessLogger, p.GetName(), p.GetTypedConfig(), ctx); ok {
+			out = append(out, d)
 		}
-		out = append(out, d)
 	}
 	return out
 }
