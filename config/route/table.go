@@ -47,6 +47,10 @@ type VirtualHost struct {
 	toTLS *Route // what require_tls answers with
 }
 
+// String gives the name: whoever prints a route, which points back to its virtual
+// host, prints no more of it.
+func (vh *VirtualHost) String() string { return vh.Name }
+
 // TLSRequirement is require_tls.
 type TLSRequirement uint8
 
