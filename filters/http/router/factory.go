@@ -15,18 +15,18 @@ func Factory() *extension.Factory {
 	return filters.NewHTTP("envoy.filters.http.router", parse, build, filters.Terminating())
 }
 
-type config struct {
+type settings struct {
 	suppressHeaders bool // suppress_envoy_headers
 }
 
-func parse(m *routerv3.Router, _ *extension.Context) (config, error) {
+func parse(m *routerv3.Router, _ *extension.Context) (settings, error) {
 	if m.RespectExpectedRqTimeout {
-		return config{}, fmt.Errorf("respect_expected_rq_timeout: not supported")
+		return settings{}, fmt.Errorf("respect_expected_rq_timeout: not supported")
 	}
-	return config{suppressHeaders: m.SuppressEnvoyHeaders}, nil
+	return settings{suppressHeaders: m.SuppressEnvoyHeaders}, nil
 }
 
-func build(c config, bc *filters.BuildContext) (any, error) {
+func build(c settings, bc *filters.BuildContext) (any, error) {
 	name, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("host name: %w", err)

@@ -10,7 +10,6 @@ import (
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stream"
-	"github.com/weirproxy/weir/proxy/upstream"
 )
 
 // A plan is what may still be tried for one request. next is a pure function of

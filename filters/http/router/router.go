@@ -21,7 +21,7 @@ import (
 // filter is the router of one filter chain; exchanges are what it keeps about a
 // stream, pooled.
 type filter struct {
-	cfg       config
+	cfg       settings
 	clusters  *upstream.Manager
 	log       *zap.Logger
 	hostname  string

@@ -1,0 +1,110 @@
+package router
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+const toA = `{"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[{"match":{"prefix":"/"},"route":{"cluster":"a"}}]}]}`
+
+func TestForwards(t *testing.T) {
+	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Seen", fmt.Sprintf("%s %s %s %d", r.Method, r.URL, r.Host, len(b)))
+		w.Header()["X-MiXed"] = []string{"kept"}
+		_, _ = w.Write(b)
+	})
+	r := newRig(t, toA, map[string]string{"a": o})
+	c := client(t)
+	for i := range 3 {
+		code, h, body := get(t, c, "http://"+r.addr+"/x?y=1")
+		if code != 200 || body != "" || h.Get("X-Seen") != "GET /x?y=1 "+r.addr+" 0" {
+			t.Fatalf("%d: %d %v %q", i, code, h, body)
+		}
+		if h.Get("Server") != "weir" || h.Get("x-envoy-upstream-service-time") == "" {
+			t.Errorf("head: %v", h)
+		}
+	}
+	for _, n := range []int{1, 100, 20_000, 65_536, 65_537, 1 << 20, 10 << 20} {
+		want := bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n]
+		for _, chunked := range []bool{false, true} {
+			var rd io.Reader = bytes.NewReader(want)
+			if chunked {
+				rd = struct{ io.Reader }{rd}
+			}
+			resp, err := c.Post("http://"+r.addr+"/p", "application/octet-stream", rd)
+			if err != nil {
+				t.Fatalf("%d chunked=%v: %v", n, chunked, err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%d chunked=%v: got %d bytes, %v", n, chunked, len(got), err)
+			}
+		}
+	}
+}
+
+func TestRetriesUntilItSucceeds(t *testing.T) {
+	var n atomic.Int32
+	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if n.Add(1) < 3 {
+			http.Error(w, "no", 503)
+			return
+		}
+		fmt.Fprintf(w, "%s %s", r.Header.Get("x-envoy-attempt-count"), b)
+	})
+	routes := strings.Replace(toA, `"cluster":"a"`, `"cluster":"a","retry_policy":{"retry_on":"5xx","num_retries":3,"retry_back_off":{"base_interval":"0.001s"}}`, 1)
+	routes = strings.Replace(routes, `"name":"v",`, `"name":"v","include_request_attempt_count":true,`, 1)
+	r := newRig(t, routes, map[string]string{"a": o})
+	resp, err := client(t).Post("http://"+r.addr+"/", "text/plain", strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != 200 || string(b) != "3 hello" {
+		t.Fatalf("%d %q", resp.StatusCode, b)
+	}
+}
+
+func TestLocalReplies(t *testing.T) {
+	slow := make(chan struct{})
+	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-slow:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(slow)
+	routes := `{"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[
+	 {"match":{"path":"/none"},"route":{"cluster":"missing"}},
+	 {"match":{"path":"/slow"},"route":{"cluster":"a","timeout":"0.05s"}},
+	 {"match":{"path":"/dead"},"route":{"cluster":"dead"}},
+	 {"match":{"path":"/away"},"redirect":{"path_redirect":"/there"}},
+	 {"match":{"path":"/direct"},"direct_response":{"status":418,"body":{"inline_string":"teapot"}}}]}]}`
+	dead := listen(t)
+	addr := dead.Addr().String()
+	dead.Close()
+	r := newRig(t, routes, map[string]string{"a": o, "dead": addr})
+	c := client(t)
+	f := func(path string, code int, body string) {
+		t.Helper()
+		got, h, b := get(t, c, "http://"+r.addr+path)
+		if got != code || b != body {
+			t.Errorf("%s: %d %q %v", path, got, b, h)
+		}
+	}
+	f("/none", 503, "")
+	f("/slow", 504, "upstream request timeout")
+	f("/dead", 503, "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure")
+	f("/away", 301, "")
+	f("/direct", 418, "teapot")
+	f("/nowhere", 404, "")
+}
