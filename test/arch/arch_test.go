@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -70,7 +72,27 @@ func ours(t *testing.T) []*pkg {
 	return pkgs
 }
 
-var listOurs = sync.OnceValues(func() ([]*pkg, error) { return list("./...") })
+var listOurs = sync.OnceValues(func() ([]*pkg, error) {
+	if err := readFolders(); err != nil {
+		return nil, err
+	}
+	return list("./...")
+})
+
+// readFolders opens every folder of the module. `go test` remembers what a
+// test opened, but not what a program it ran did: without this, a result would
+// be taken from its cache although a package was added.
+func readFolders() error {
+	return filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "bin") {
+			return fs.SkipDir
+		}
+		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+			return nil
+		}
+		return err
+	})
+}
 
 // list runs `go list -e -json` in the root of the module.
 func list(args ...string) ([]*pkg, error) {
