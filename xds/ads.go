@@ -20,16 +20,20 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ADS is where the aggregated stream goes (Envoy: ads_config). Either Dial or Targets is set.
+// ADS is a discovery stream: the aggregated one (Envoy: ads_config), or one of a single type. Either Dial or Targets is set.
 type ADS struct {
-	Name  string       // for people; default "ads"
+	Name  string       // for people, different for every source; default "ads"
 	Types []SourceType // empty is all four, with default timeouts
+	// Single uses the service of the one type in Types instead of the aggregated service (api_config_source of that type).
+	Single bool
 	// Dial makes the connection of one stream. It is closed when the stream ends.
 	Dial func(context.Context) (*grpc.ClientConn, error)
 	// Targets are host:port, or unix:path, of the endpoints of the xDS cluster. Each try takes the next one.
 	Targets []string
 	// DialContext opens the sockets to Targets; nil is net.Dialer. Interception needs marked sockets.
 	DialContext func(ctx context.Context, addr string) (net.Conn, error)
+	// Authority is the streams' ":authority"; default the target.
+	Authority string
 	// Credentials are for Targets; nil is plaintext.
 	Credentials credentials.TransportCredentials
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
@@ -54,6 +58,9 @@ func (a *ADS) source() Source {
 	if s.Name == "" {
 		s.Name = "ads"
 	}
+	if a.Single && len(a.Types) > 1 {
+		s.Types = a.Types[:1]
+	}
 	if len(s.Types) == 0 {
 		for _, r := range rows {
 			s.Types = append(s.Types, SourceType{TypeURL: r.url})
@@ -74,11 +81,12 @@ func (a *ADS) run(st *stream, post func(Happening), source int) error {
 	if len(a.Metadata) > 0 {
 		ctx = metadata.AppendToOutgoingContext(ctx, a.Metadata[:len(a.Metadata)&^1]...)
 	}
-	g, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx,
+	cs, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, a.method(),
 		grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage))
 	if err != nil {
 		return short(err)
 	}
+	g := &grpc.GenericClientStream[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]{ClientStream: cs}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer st.cancel()
@@ -91,6 +99,16 @@ func (a *ADS) run(st *stream, post func(Happening), source int) error {
 		}
 		post(Received{source, r})
 	}
+}
+
+// method is the RPC to call. All of them carry the same messages.
+func (a *ADS) method() string {
+	if a.Single && len(a.Types) > 0 {
+		if k, ok := kindOf(a.Types[0].TypeURL); ok {
+			return rows[k].rpc
+		}
+	}
+	return discoveryv3.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName
 }
 
 func (a *ADS) dial(ctx context.Context) (*grpc.ClientConn, error) {
@@ -111,6 +129,9 @@ func (a *ADS) dial(ctx context.Context) (*grpc.ClientConn, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingTimeout}),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
+	}
+	if a.Authority != "" {
+		opts = append(opts, grpc.WithAuthority(a.Authority))
 	}
 	if a.DialContext != nil {
 		opts = append(opts, grpc.WithContextDialer(a.DialContext))

@@ -14,10 +14,11 @@ import (
 
 // Options say what a Client keeps up to date and from where. Durations are as in SessionOptions.
 type Options struct {
-	Node   *corev3.Node // as in the bootstrap
-	ADS    *ADS         // the aggregated stream; nil when there is none
-	Files  []File       // path_config_source
-	Static []*config.Resource
+	Node    *corev3.Node       // as in the bootstrap
+	ADS     *ADS               // the aggregated stream; nil when there is none
+	Streams []*ADS             // streams of single types
+	Files   []File             // path_config_source
+	Static  []*config.Resource // from the bootstrap
 
 	Decode Decode
 	Apply  func(*config.Snapshot) error // called from Run, one snapshot after the other
@@ -33,7 +34,8 @@ type Options struct {
 type Client struct {
 	// Set in New, never changed.
 	o       Options
-	sources []Source
+	sources []Source // streams, then files
+	remote  []*ADS   // of the first sources
 	log     *zap.Logger
 	stats   *Stats
 	events  chan message
@@ -68,7 +70,11 @@ func New(o Options) *Client {
 		c.stats = &Stats{}
 	}
 	if o.ADS != nil {
-		c.sources = append(c.sources, o.ADS.source())
+		c.remote = append(c.remote, o.ADS)
+	}
+	c.remote = append(c.remote, o.Streams...)
+	for _, a := range c.remote {
+		c.sources = append(c.sources, a.source())
 	}
 	for _, f := range o.Files {
 		c.sources = append(c.sources, Source{Name: f.Path, File: true, Types: []SourceType{f.Type}})
@@ -91,7 +97,8 @@ func (c *Client) Status() Status {
 	return c.s.Status()
 }
 
-// Subscribe asks for a resource by name, whether or not another one refers to it. Not to be called from Apply or Decode.
+// Subscribe asks for a resource by name, whether or not another one refers to it. It waits for Run, so it must not be called from
+// Apply or Decode.
 func (c *Client) Subscribe(typeURL, name string) { c.post(c.ran, Subscribed{typeURL, name}) }
 
 // Unsubscribe takes a Subscribe back.
@@ -202,14 +209,14 @@ func (c *Client) logLine(l Log) {
 // connect starts the goroutine of a source. It ends with its stream, or with Run.
 func (c *Client) connect(ctx context.Context, i int) {
 	if c.sources[i].File {
-		f := c.o.Files[i-(len(c.sources)-len(c.o.Files))]
+		f := c.o.Files[i-len(c.remote)]
 		c.wg.Go(func() { c.watchFile(ctx, i, f) })
 		return
 	}
 	st := newStream(ctx)
 	c.streams[i] = st
 	c.wg.Go(func() {
-		err := c.o.ADS.run(st, func(h Happening) { c.post(ctx.Done(), h) }, i)
+		err := c.remote[i].run(st, func(h Happening) { c.post(ctx.Done(), h) }, i)
 		c.post(ctx.Done(), StreamLost{i, err, rand.Float64()})
 	})
 }

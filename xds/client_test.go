@@ -195,7 +195,7 @@ func (w *world) connect(o xds.Options) {
 	o.Apply = func(s *config.Snapshot) error { w.note(func() { w.snaps = append(w.snaps, s) }); return nil }
 	o.RetryBase = time.Millisecond
 	o.Logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m"}), logged{w}, zap.DebugLevel))
-	if len(o.Files) == 0 {
+	if len(o.Files)+len(o.Streams) == 0 {
 		o.ADS = &xds.ADS{Targets: []string{w.addr}}
 	}
 	w.client = xds.New(o)
@@ -380,5 +380,28 @@ func TestManyResources(t *testing.T) {
 	}
 	if changed != 1 {
 		t.Errorf("%d endpoints changed, want 1", changed)
+	}
+}
+
+func TestStreamsOfSingleTypes(t *testing.T) {
+	w := newWorld(t)
+	w.serve("", server.Options{})
+	w.set(edsCluster("a"), assignment("a", 80), rdsListener(t, "in", "r"), routeTo("r", "a"))
+	var streams []*xds.ADS
+	for _, url := range []string{xds.ClusterType, xds.EndpointType, xds.ListenerType, xds.RouteType} {
+		streams = append(streams, &xds.ADS{
+			Name: url, Single: true, Types: []xds.SourceType{{TypeURL: url}}, Targets: []string{w.addr}, Authority: "xds",
+		})
+	}
+	w.connect(xds.Options{Streams: streams})
+	w.wait("the listener with all it needs", func() bool {
+		s := w.last()
+		return s.Listeners["in"] != nil && s.Routes["r"] != nil && s.Clusters["a"] != nil && s.Endpoints["a"] != nil
+	})
+	if n := w.client.Stats().Connected.Load(); n != 4 {
+		t.Errorf("connected_state is %d, want 4", n)
+	}
+	if !w.client.Status().Ready {
+		t.Error("not ready")
 	}
 }

@@ -11,14 +11,21 @@
 // The protocol: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 package xds
 
-import "github.com/weirproxy/weir/config/extension"
+import (
+	clusterservice "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
+	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
+	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
+	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
+)
 
 // The type URLs of the resources that a Session manages.
 const (
-	ClusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-	EndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-	ListenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
-	RouteType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	ClusterType  = config.ClusterURL
+	EndpointType = config.AssignmentURL
+	ListenerType = config.ListenerURL
+	RouteType    = config.RouteURL
 )
 
 // kind numbers the resource types in the order they are applied: make before break (Envoy: eventual consistency considerations).
@@ -39,14 +46,15 @@ type row struct {
 	noun  string // for people
 	full  bool   // subscribed by wildcard; a SotW response lists every resource, and what it lacks is removed
 	owner kind   // the type whose Refs name resources of this one, for types that are not full
+	rpc   string // of the service that serves this type alone
 }
 
-// rows is the table of types.
+// rows is the table of types; a test holds it to config.Types.
 var rows = [kinds]row{
-	cds: {url: ClusterType, short: "cds", noun: "cluster", full: true},
-	eds: {url: EndpointType, short: "eds", noun: "endpoints", owner: cds},
-	lds: {url: ListenerType, short: "lds", noun: "listener", full: true},
-	rds: {url: RouteType, short: "rds", noun: "route", owner: lds},
+	cds: {url: ClusterType, short: "cds", noun: "cluster", full: true, rpc: clusterservice.ClusterDiscoveryService_StreamClusters_FullMethodName},
+	eds: {url: EndpointType, short: "eds", noun: "endpoints", owner: cds, rpc: endpointservice.EndpointDiscoveryService_StreamEndpoints_FullMethodName},
+	lds: {url: ListenerType, short: "lds", noun: "listener", full: true, rpc: listenerservice.ListenerDiscoveryService_StreamListeners_FullMethodName},
+	rds: {url: RouteType, short: "rds", noun: "route", owner: lds, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
 }
 
 // kindOf finds a type by its URL.
