@@ -75,21 +75,26 @@ type Scope struct {
 
 // Scope opens the scope of that name at the top of the tree, such as
 // `cluster.a` or `http.ingress`. Leading and trailing dots are dropped, and a
-// colon becomes an underscore, as in Envoy.
-func (s *Store) Scope(prefix string) *Scope {
+// colon becomes an underscore, as in Envoy. More names go deeper at once:
+// Scope("cluster", name) leaves no scope of `cluster` open behind it.
+func (s *Store) Scope(prefix string, names ...string) *Scope {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &Scope{store: s, node: s.root.open(prefix)}
+	return &Scope{store: s, node: s.root.openPath(prefix, names)}
 }
 
 // Scope opens the scope of that name within this one. A name from
-// configuration, which may contain dots, must be passed alone —
-// store.Scope("cluster").Scope(name) — so that it stays one label in
+// configuration, which may contain dots, must be passed as an argument of its
+// own — store.Scope("cluster", name) — so that it stays one label in
 // Prometheus; `cluster.` followed by a name is understood as the same.
-func (sc *Scope) Scope(name string) *Scope {
+//
+// Closing this scope closes the new one too. So keep the outermost scope you
+// opened and close that: one opened only to call Scope on it is never closed,
+// and what it holds stays.
+func (sc *Scope) Scope(name string, names ...string) *Scope {
 	sc.store.mu.Lock()
 	defer sc.store.mu.Unlock()
-	child := &Scope{store: sc.store, node: sc.node.open(name), owner: sc, place: len(sc.derived)}
+	child := &Scope{store: sc.store, node: sc.node.openPath(name, names), owner: sc, place: len(sc.derived)}
 	sc.derived = append(sc.derived, child)
 	return child
 }
@@ -127,6 +132,18 @@ func (sc *Scope) close() {
 		o.derived = o.derived[:len(o.derived)-1]
 	}
 	sc.node.release()
+}
+
+// openPath opens the first name, then the others below it; only the last node
+// keeps the reference, and through it those above.
+func (n *node) openPath(first string, names []string) *node {
+	c := n.open(first)
+	for _, name := range names {
+		next := c.open(name)
+		c.release()
+		c = next
+	}
+	return c
 }
 
 // open returns the child of that name with one reference more.

@@ -137,6 +137,31 @@ func TestCloseRemovesWhatNobodyHolds(t *testing.T) {
 	}
 }
 
+func TestScopeOfSeveralNamesLeavesNothingBehind(t *testing.T) {
+	s := NewStore()
+	a := s.Scope("cluster", "a.b", "circuit_breakers.default")
+	a.Gauge("cx_open").Inc()
+	deep := a.Scope("x", "y")
+	deep.Counter("z").Inc()
+	if s.Scope("cluster").Scope("a.b").Scope("circuit_breakers.default").Gauge("cx_open") != a.Gauge("cx_open") {
+		t.Error("one call and three make different scopes")
+	}
+	deep.Close()
+	want := "cluster.a.b.circuit_breakers.default.cx_open: 1\n"
+	if got := text(t, s, Filter{}); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	s = NewStore()
+	a, b := s.Scope("cluster", "a"), s.Scope("cluster", "a", "http1")
+	b.Counter("x")
+	a.Close()
+	b.Close()
+	if len(s.root.children) != 0 {
+		t.Errorf("%d nodes are left", len(s.root.children))
+	}
+}
+
 func TestCloseInAnyOrder(t *testing.T) {
 	s := NewStore()
 	top := s.Scope("cluster")
