@@ -120,7 +120,7 @@ func (r *jsonReader) value() *yaml.Node {
 	case string:
 		n.Tag, n.Value, n.Style = "!!str", t, yaml.DoubleQuotedStyle
 	case json.Number:
-		n.Tag, n.Value = "!!int", t.String()
+		n.Tag, n.Value, n.Style = "!!int", t.String(), yaml.TaggedStyle // a number for certain
 		if strings.ContainsAny(n.Value, ".eE") {
 			n.Tag = "!!float"
 		}

@@ -61,12 +61,24 @@ func (d *decoder) scalar(n *yaml.Node, fd protoreflect.FieldDescriptor) (v proto
 	}
 }
 
+// boolean accepts what Envoy's readers accept beside true and false: YAML 1.1's words when they are not quoted, and the two
+// words of JSON when they are.
 func (d *decoder) boolean(n *yaml.Node) (protoreflect.Value, bool) {
-	if n.ShortTag() == "!!bool" {
-		return protoreflect.ValueOfBool(strings.EqualFold(n.Value, "true")), true
+	word := strings.ToLower(n.Value)
+	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	switch tag := n.ShortTag(); {
+	case tag == "!!bool", tag == "!!str" && (n.Value == "true" || n.Value == "false"):
+		return protoreflect.ValueOfBool(word == "true"), true
+	case tag == "!!str" && !quoted:
+		switch word {
+		case "yes", "on", "y":
+			return protoreflect.ValueOfBool(true), true
+		case "no", "off", "n":
+			return protoreflect.ValueOfBool(false), true
+		}
 	}
 	e := d.fail(n, "want true or false, found %s", describe(n))
-	switch strings.ToLower(n.Value) {
+	switch word {
 	case "true", "yes", "on", "y", "1":
 		e.Suggestion = "write true"
 	case "false", "no", "off", "n", "0":
@@ -75,9 +87,12 @@ func (d *decoder) boolean(n *yaml.Node) (protoreflect.Value, bool) {
 	return protoreflect.Value{}, false
 }
 
+// text accepts strings, and what only YAML 1.2 takes for something else: dates, and numbers that are not whole. Envoy's reader
+// knows none of the three either, so versions ("1.5") need no quotes there.
 func (d *decoder) text(n *yaml.Node) (protoreflect.Value, bool) {
-	switch n.ShortTag() {
-	case "!!str", "!!timestamp": // an unquoted date is text: JSON has no dates
+	switch tag := n.ShortTag(); {
+	case tag == "!!str", tag == "!!timestamp":
+	case tag == "!!float" && n.Style&yaml.TaggedStyle == 0:
 	default:
 		e := d.fail(n, "want a string, found %s", describe(n))
 		e.Suggestion = "quote it: " + strconv.Quote(n.Value)
@@ -132,14 +147,18 @@ func (d *decoder) enum(n *yaml.Node, fd protoreflect.FieldDescriptor) (protorefl
 		d.fail(n, "want null, found %s", describe(n))
 		return protoreflect.Value{}, false
 	}
-	switch n.ShortTag() {
-	case "!!int", "!!float":
+	if v := ed.Values().ByName(protoreflect.Name(n.Value)); v != nil {
+		return protoreflect.ValueOfEnum(v.Number()), true // a name such as "on" or "null" stays a name
+	}
+	tag := n.ShortTag()
+	if tag == "!!int" || tag == "!!float" || tag == "!!str" && isDigits(n.Value) {
 		i, ok := d.signed(n, 32)
 		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(i)), ok
-	case "!!str", "!!bool", "!!null": // a name such as "on" or "null" stays a name
-		if v := ed.Values().ByName(protoreflect.Name(n.Value)); v != nil {
-			return protoreflect.ValueOfEnum(v.Number()), true
-		}
+	}
+	// Envoy's reader does not mind the case.
+	upper := strings.ReplaceAll(strings.ToUpper(n.Value), "-", "_")
+	if v := ed.Values().ByName(protoreflect.Name(upper)); v != nil {
+		return protoreflect.ValueOfEnum(v.Number()), true
 	}
 	names := enumNames(ed)
 	e := d.fail(n, "%s is no value of %s", quote(n.Value), ed.FullName())

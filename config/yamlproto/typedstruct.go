@@ -89,7 +89,7 @@ func valueNode(v *structpb.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode}
 	switch k := v.GetKind().(type) {
 	case *structpb.Value_NumberValue:
-		n.Tag, n.Value = "!!float", strconv.FormatFloat(k.NumberValue, 'f', -1, 64)
+		n.Tag, n.Style, n.Value = "!!float", yaml.TaggedStyle, strconv.FormatFloat(k.NumberValue, 'f', -1, 64)
 	case *structpb.Value_StringValue:
 		n.Tag, n.Value = "!!str", k.StringValue
 	case *structpb.Value_BoolValue:

@@ -194,6 +194,37 @@ func TestYAMLOnlyValues(t *testing.T) {
 	}
 }
 
+// What Envoy 1.40 accepts beyond the JSON mapping (tried with --mode validate) is accepted: a file that starts Envoy starts us.
+func TestLeniencyOfEnvoy(t *testing.T) {
+	m := &clusterv3.Cluster{}
+	text := `name: 1.5
+lb_policy: least_request
+dns_lookup_family: v4-only
+type: "2"
+respect_dns_ttl: yes
+use_tcp_for_dns_lookups: "true"
+ignore_health_on_host_removal: On
+track_timeout_budgets: True
+`
+	if _, err := Unmarshal([]byte(text), m, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	want := &clusterv3.Cluster{
+		Name: "1.5", LbPolicy: clusterv3.Cluster_LEAST_REQUEST, DnsLookupFamily: clusterv3.Cluster_V4_ONLY,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS},
+		RespectDnsTtl:        true, UseTcpForDnsLookups: true, IgnoreHealthOnHostRemoval: true, TrackTimeoutBudgets: true,
+	}
+	if diff := cmp.Diff(want, m, protocmp.Transform()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, text := range []string{"respect_dns_ttl: 'yes'", "respect_dns_ttl: 1", "name: 12", "name: yes", "name: true", `{"name": 1.5}`} {
+		_, err := Unmarshal([]byte(text), &clusterv3.Cluster{}, Options{})
+		if wantErr := text != "name: yes"; (err != nil) != wantErr {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestEmptyDocument(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "null", "\xef\xbb\xbf"} {
 		m := &clusterv3.Cluster{}
