@@ -237,6 +237,7 @@ func (s *Session) commit() *config.Snapshot {
 			continue
 		}
 		changed = true
+		s.touched(kind(k))
 		*m = make(map[string]*config.Resource, len(t.slots))
 		for name, o := range t.slots {
 			if o.live = o.next; o.live != nil {

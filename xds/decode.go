@@ -54,31 +54,30 @@ func unwrap(a *anypb.Any) (inner *anypb.Any, ttl bool, err error) {
 	return w.GetResource(), w.GetTtl() != nil, nil
 }
 
-// nameOf reads a resource's name from its bytes without decoding it. The name is field 1 in all four types: Cluster.name,
-// Listener.name, RouteConfiguration.name, ClusterLoadAssignment.cluster_name.
-func nameOf(b []byte) (string, error) {
-	name := ""
+// nameOf reads a resource's name from its bytes without decoding it; it points into them. The name is field 1 in all four types:
+// Cluster.name, Listener.name, RouteConfiguration.name, ClusterLoadAssignment.cluster_name.
+func nameOf(b []byte) (name []byte, err error) {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return "", fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
+			return nil, fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
 		}
 		b = b[n:]
 		if num == 1 && typ == protowire.BytesType {
 			v, n := protowire.ConsumeBytes(b)
 			if n < 0 {
-				return "", fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
+				return nil, fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
 			}
-			name, b = string(v), b[n:]
+			name, b = v, b[n:]
 			continue
 		}
 		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return "", fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
+			return nil, fmt.Errorf("not a protobuf message: %w", protowire.ParseError(n))
 		}
 		b = b[n:]
 	}
-	if name == "" {
-		return "", errors.New("resource name unset")
+	if len(name) == 0 {
+		return nil, errors.New("resource name unset")
 	}
 	return name, nil
 }

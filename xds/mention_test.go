@@ -86,7 +86,7 @@ func TestNameIsReadWithoutDecoding(t *testing.T) {
 		&listenerv3.Listener{Name: "n", StatPrefix: "x"},
 		&routev3.RouteConfiguration{Name: "n", InternalOnlyHeaders: []string{"x"}},
 	} {
-		if n, err := nameOf(raw(t, m).Raw.Value); n != "n" || err != nil {
+		if n, err := nameOf(raw(t, m).Raw.Value); string(n) != "n" || err != nil {
 			t.Errorf("%T: %q, %v", m, n, err)
 		}
 	}

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,9 +17,13 @@ type response struct {
 	epoch   uint64 // of the stream that brought it
 	version string
 	nonce   string
-	replay  bool // a file's content again, for the sake of names that were not asked for the first time
+	seen    map[string]int // name → place in items
+	replay  bool           // a file's content again, for the sake of names that were not asked for the first time
 	items   []item
 }
+
+// errTwice marks a name that a response has more than once: neither is taken.
+var errTwice = errors.New("listed twice in one response")
 
 // item is one resource of a response.
 type item struct {
@@ -26,7 +31,7 @@ type item struct {
 	name string // "" when it cannot be read
 	res  *config.Resource
 	err  error
-	skip bool // not asked for
+	skip bool // not asked for, or told of by another item
 	todo bool // to be decoded
 }
 
@@ -91,15 +96,11 @@ func (s *Session) reread(t *typeState) {
 
 // begin finds out what of a response is new and has that decoded. What is not new costs a comparison of bytes.
 func (s *Session) begin(t *typeState, r *response) {
-	wanted := map[string]struct{}{}
 	names := s.interest(t)
-	for _, n := range names {
-		wanted[n] = struct{}{}
-	}
 	if s.sources[r.source].File {
 		t.names = names
 	}
-	seen := make(map[string]int, len(r.items))
+	r.seen = make(map[string]int, len(r.items))
 	var todo []*anypb.Any
 	for i := range r.items {
 		it := &r.items[i]
@@ -114,20 +115,26 @@ func (s *Session) begin(t *typeState, r *response) {
 			it.err = fmt.Errorf("type is %q, want %q", u, t.url)
 			continue
 		}
-		if it.name, it.err = nameOf(it.any.GetValue()); it.err != nil {
+		var name []byte
+		if name, it.err = nameOf(it.any.GetValue()); it.err != nil {
 			continue
 		}
-		if _, ok := wanted[it.name]; !ok && !t.full {
+		if o := t.slots[string(name)]; o != nil {
+			it.name = o.name
+		} else {
+			it.name = string(name)
+		}
+		if _, asked := slices.BinarySearch(names, it.name); !asked && !t.full {
 			it.skip = true
 			s.log(Debug, "%s: %s %q was not asked for", s.typeWord(t), t.noun, it.name)
 			continue
 		}
-		if j, dup := seen[it.name]; dup {
-			it.err = fmt.Errorf("listed twice in one response")
-			r.items[j].err, r.items[j].todo = it.err, false
+		if j, dup := r.seen[it.name]; dup { // one mistake: the first tells it
+			r.items[j].err, r.items[j].todo = errTwice, false
+			it.skip = true
 			continue
 		}
-		seen[it.name] = i
+		r.seen[it.name] = i
 		s.known(t, it)
 	}
 	for i := range r.items {
@@ -208,27 +215,22 @@ func (s *Session) decoded(w Decoded) {
 func (s *Session) finish(t *typeState, r *response) {
 	t.queue = t.queue[1:]
 	var errs []string
-	offered := make(map[string]struct{}, len(r.items))
 	unread := false // some name could not be read: absence proves nothing
 	for i := range r.items {
 		it := &r.items[i]
-		if it.skip {
-			continue
-		}
-		_, again := offered[it.name]
 		switch {
+		case it.skip:
 		case it.err == nil:
 			s.take(t, it.res)
 		case it.name == "":
 			unread = true
 			errs = append(errs, fmt.Sprintf("resources[%d]: %v", i, it.err))
-		case !again: // a name that is listed twice is one mistake
+		default:
 			errs = append(errs, s.refuse(t, r, it))
 		}
-		offered[it.name] = struct{}{}
 	}
 	if t.full && !unread {
-		s.drop(t, offered)
+		s.drop(t, r.seen)
 	}
 	s.verdict(t, r, errs)
 	s.settle()
@@ -252,6 +254,7 @@ func (s *Session) take(t *typeState, r *config.Resource) {
 		o.since, o.expired, o.waits = s.now, false, ""
 	}
 	o.want = r
+	s.touched(t.k)
 	if len(r.Degraded) > 0 {
 		s.log(Warn, "%s: fields without effect: %s", quote(t.noun, r.Name), strings.Join(r.Degraded, ", "))
 	}
@@ -276,7 +279,7 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 }
 
 // drop removes what a full response no longer lists.
-func (s *Session) drop(t *typeState, offered map[string]struct{}) {
+func (s *Session) drop(t *typeState, offered map[string]int) {
 	for name, o := range t.slots {
 		if _, ok := offered[name]; ok {
 			continue
@@ -284,6 +287,7 @@ func (s *Session) drop(t *typeState, offered map[string]struct{}) {
 		o.bad = nil
 		if o.want != nil && !o.want.Static {
 			o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
+			s.touched(t.k)
 		}
 	}
 }

@@ -251,7 +251,8 @@ func (w *world) act(actions []Action) {
 		case DecodeItems:
 			names := make([]string, len(a.Items))
 			for i, it := range a.Items {
-				names[i], _ = nameOf(it.Value)
+				n, _ := nameOf(it.Value)
+				names[i] = string(n)
 			}
 			w.printf("decode %s %v", shortOf(a.TypeURL), names)
 			if w.held {

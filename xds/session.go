@@ -65,6 +65,8 @@ type typeState struct {
 	answered bool   // a first answer came, or is no longer waited for
 	slots    map[string]*slot
 	pins     map[string]struct{} // Subscribed
+	asks     []string            // see interest
+	stale    bool                // asks is to be made again
 
 	// Of the current stream, cleared when it is lost.
 	nonce string   // of the last response
@@ -163,6 +165,7 @@ func (s *Session) start() {
 	for _, r := range s.o.Static {
 		if k, ok := kindOf(r.Raw.GetTypeUrl()); ok {
 			s.types[k].slots[r.Name] = &slot{name: r.Name, want: r, since: s.now}
+			s.touched(k)
 		} else {
 			s.log(Error, "static resource %q of type %q is not supported", r.Name, r.Raw.GetTypeUrl())
 		}
@@ -249,14 +252,15 @@ func (s *Session) pin(url, name string, on bool) {
 	} else {
 		delete(s.types[k].pins, name)
 	}
+	s.types[k].stale = true
 	s.settle()
 }
 
 // interest gives the names that a type is subscribed to, sorted: what the owners of its resources refer to, in the version that
-// serves and in the one that is to serve, and what was asked for.
+// serves and in the one that is to serve, and what was asked for. The slice is never changed.
 func (s *Session) interest(t *typeState) []string {
-	if t.full {
-		return nil
+	if t.full || !t.stale {
+		return t.asks
 	}
 	set := maps.Clone(t.pins)
 	for _, o := range s.types[t.owner].slots {
@@ -271,7 +275,17 @@ func (s *Session) interest(t *typeState) []string {
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(set))
+	t.asks, t.stale = slices.Sorted(maps.Keys(set)), false
+	return t.asks
+}
+
+// touched says that resources of a type changed: what they refer to has to be gathered again.
+func (s *Session) touched(owner kind) {
+	for k := range s.types {
+		if t := &s.types[k]; !t.full && t.owner == owner {
+			t.stale = true
+		}
+	}
 }
 
 const warmingTimer = "warming"
