@@ -81,11 +81,13 @@ func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoin
 		d.Endpoints = make([]Endpoint, 0, n)
 	}
 	for i, e := range p.GetLbEndpoints() {
-		path := fielderr.Index(at+".lb_endpoints", i)
-		if h, ok := decodeEndpoint(l, path, e, names); ok {
-			d.Endpoints = append(d.Endpoints, h)
-			total += uint64(h.Weight)
+		var wrong fielderr.List // relative, so that the many right ones need no paths
+		h := decodeEndpoint(&wrong, e, names)
+		if err := wrong.Err(); err != nil {
+			l.Add(fielderr.Index(at+".lb_endpoints", i), err)
 		}
+		d.Endpoints = append(d.Endpoints, h)
+		total += uint64(h.Weight)
 	}
 	if total > math.MaxUint32 {
 		l.Addf(at+".lb_endpoints", "the endpoints weigh %d together, more than %d", total, uint32(math.MaxUint32))
@@ -93,23 +95,23 @@ func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoin
 	return d
 }
 
-func decodeEndpoint(l *fielderr.List, at string, p *endpointv3.LbEndpoint, names bool) (Endpoint, bool) {
+func decodeEndpoint(l *fielderr.List, p *endpointv3.LbEndpoint, names bool) Endpoint {
 	e := p.GetEndpoint()
 	if e == nil {
 		if p.GetEndpointName() != "" {
-			l.Addf(at+".endpoint_name", "not supported, endpoint is")
+			l.Addf("endpoint_name", "not supported, endpoint is")
 		} else {
-			l.Addf(at+".endpoint", "unset")
+			l.Addf("endpoint", "unset")
 		}
-		return Endpoint{}, false
+		return Endpoint{}
 	}
-	a, ok := core.DecodeAddress(l, at+".endpoint.address", e.GetAddress())
+	a, ok := core.DecodeAddress(l, "endpoint.address", e.GetAddress())
 	if !ok {
-		return Endpoint{}, false
+		return Endpoint{}
 	}
 	if a.Name != "" && !names {
-		l.Addf(at+".endpoint.address.socket_address.address", "%q is not an IP address (names need a cluster of type STRICT_DNS or LOGICAL_DNS)", a.Name)
-		return Endpoint{}, false
+		l.Addf("endpoint.address.socket_address.address", "%q is not an IP address (names need a cluster of type STRICT_DNS or LOGICAL_DNS)", a.Name)
+		return Endpoint{}
 	}
 	d := Endpoint{
 		Addr: a.Addr, Name: a.Name, Port: a.Port, Pipe: a.Pipe,
@@ -117,7 +119,7 @@ func decodeEndpoint(l *fielderr.List, at string, p *endpointv3.LbEndpoint, names
 		Weight:   fielderr.Uint32(p.GetLoadBalancingWeight(), 1),
 	}
 	if d.Weight == 0 {
-		l.Addf(at+".load_balancing_weight", "zero (leave the endpoint out instead)")
+		l.Addf("load_balancing_weight", "zero (leave the endpoint out instead)")
 	}
 	switch p.GetHealthStatus() {
 	case corev3.HealthStatus_UNKNOWN:
@@ -133,9 +135,9 @@ func decodeEndpoint(l *fielderr.List, at string, p *endpointv3.LbEndpoint, names
 	case corev3.HealthStatus_TIMEOUT:
 		d.Health = Timeout
 	default:
-		l.Addf(at+".health_status", "unknown value %d", p.GetHealthStatus())
+		l.Addf("health_status", "unknown value %d", p.GetHealthStatus())
 	}
-	return d, true
+	return d
 }
 
 // decodeDrops combines the categories, each of which drops its share of what the others let through.

@@ -26,7 +26,7 @@ func DecodeAddress(l *fielderr.List, path string, a *corev3.Address) (Address, b
 	var d Address
 	switch a := a.GetAddress().(type) {
 	case *corev3.Address_SocketAddress:
-		d = decodeSocket(l, path+".socket_address", a.SocketAddress)
+		d = decodeSocket(l, path, a.SocketAddress)
 	case *corev3.Address_Pipe:
 		if d.Pipe = a.Pipe.GetPath(); d.Pipe == "" {
 			l.Addf(path+".pipe.path", "empty")
@@ -41,33 +41,33 @@ func DecodeAddress(l *fielderr.List, path string, a *corev3.Address) (Address, b
 
 func decodeSocket(l *fielderr.List, path string, a *corev3.SocketAddress) Address {
 	if a.GetProtocol() != corev3.SocketAddress_TCP {
-		l.Addf(path+".protocol", "%s is not supported, TCP is", a.GetProtocol())
+		l.Addf(path+".socket_address.protocol", "%s is not supported, TCP is", a.GetProtocol())
 	}
 	if a.GetResolverName() != "" {
-		l.Addf(path+".resolver_name", "not supported")
+		l.Addf(path+".socket_address.resolver_name", "not supported")
 	}
 	if a.GetNetworkNamespaceFilepath() != "" {
-		l.Addf(path+".network_namespace_filepath", "not supported")
+		l.Addf(path+".socket_address.network_namespace_filepath", "not supported")
 	}
 	port := uint32(0)
 	switch p := a.GetPortSpecifier().(type) {
 	case *corev3.SocketAddress_PortValue:
 		if port = p.PortValue; port > 65535 {
-			l.Addf(path+".port_value", "%d is not a port", port)
+			l.Addf(path+".socket_address.port_value", "%d is not a port", port)
 		}
 	case *corev3.SocketAddress_NamedPort:
-		l.Addf(path+".named_port", "not supported, port_value is")
+		l.Addf(path+".socket_address.named_port", "not supported, port_value is")
 	default:
-		l.Addf(path+".port_value", "unset")
+		l.Addf(path+".socket_address.port_value", "unset")
 	}
 	ip, err := netip.ParseAddr(a.GetAddress())
 	switch {
 	case a.GetAddress() == "":
-		l.Addf(path+".address", "empty")
+		l.Addf(path+".socket_address.address", "empty")
 	case err != nil:
 		return Address{Name: a.GetAddress(), Port: uint16(port)}
 	case a.GetIpv4Compat() && !ip.Is6():
-		l.Addf(path+".ipv4_compat", "%s is not an IPv6 address", ip)
+		l.Addf(path+".socket_address.ipv4_compat", "%s is not an IPv6 address", ip)
 	}
 	return Address{Addr: netip.AddrPortFrom(ip, uint16(port))}
 }
