@@ -115,6 +115,10 @@ func Walk(m proto.Message, r Resolver, visit func(path string, m proto.Message),
 	w.packed(m.ProtoReflect())
 }
 
+// maxPacked bounds how deep Any may stand in Any. Every level holds a copy of what is inside, so this bounds memory; real
+// configurations stay below ten.
+const maxPacked = 64
+
 type walker struct {
 	resolver Resolver
 	path     Path
@@ -125,9 +129,9 @@ type walker struct {
 
 // packed visits a message that stands on its own and looks for more inside.
 func (w *walker) packed(m protoreflect.Message) {
-	if w.depth++; w.depth > maxDepth {
+	if w.depth++; w.depth > maxPacked {
 		w.depth--
-		w.broken(w.path.String(), fmt.Errorf("nested more than %d levels deep", maxDepth))
+		w.broken(w.path.String(), fmt.Errorf("messages packed more than %d levels deep", maxPacked))
 		return
 	}
 	defer func() { w.depth-- }()

@@ -66,6 +66,9 @@ func flatten(path string, md protoreflect.MessageDescriptor, err error, leaf fun
 		return
 	}
 	at, inner, what := violationPath(path, md, v.Field())
+	if k, ok := err.(interface{ Key() bool }); ok && k.Key() {
+		what, inner = "key", nil
+	}
 	if cause := v.Cause(); cause != nil {
 		if inner == nil {
 			leaf(at, v.Reason()+": "+cause.Error())
