@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,55 +19,27 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/weirproxy/weir/config"
-	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/configtest"
+	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/server"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// decode is a decoder of the real messages that keeps the message as the model: what this package needs is names and references.
-// A cluster with a negative connect timeout is refused, one with the alt_stat_name "panic" breaks the decoder.
-func decode(_ string, a *anypb.Any) (*config.Resource, error) {
-	m, err := a.UnmarshalNew()
-	if err != nil {
-		return nil, err
+// decode is the real decoder, with the registry of config's own tests, and a hole: a cluster with the alt_stat_name "panic" breaks it.
+func decode(typeURL string, a *anypb.Any) (*config.Resource, error) {
+	var c clusterv3.Cluster
+	if a.UnmarshalTo(&c) == nil && c.GetAltStatName() == "panic" {
+		panic("told to")
 	}
-	r := &config.Resource{Raw: a, Value: m}
-	switch m := m.(type) {
-	case *clusterv3.Cluster:
-		r.Name = m.GetName()
-		if m.GetAltStatName() == "panic" {
-			panic("told to")
-		}
-		if m.GetConnectTimeout().AsDuration() < 0 {
-			return nil, errors.New("connect_timeout: value must be greater than 0s")
-		}
-		if m.GetType() == clusterv3.Cluster_EDS {
-			name := m.GetEdsClusterConfig().GetServiceName()
-			if name == "" {
-				name = m.GetName()
-			}
-			r.Refs = append(r.Refs, extension.Ref{TypeURL: xds.EndpointType, Name: name})
-		}
-	case *endpointv3.ClusterLoadAssignment:
-		r.Name = m.GetClusterName()
-	case *listenerv3.Listener:
-		r.Name = m.GetName()
-		for _, f := range m.GetFilterChains()[0].GetFilters() {
-			var h hcmv3.HttpConnectionManager
-			if err := f.GetTypedConfig().UnmarshalTo(&h); err != nil {
-				return nil, err
-			}
-			r.Refs = append(r.Refs, extension.Ref{TypeURL: xds.RouteType, Name: h.GetRds().GetRouteConfigName()})
-		}
-	case *routev3.RouteConfiguration:
-		r.Name = m.GetName()
-	}
-	return r, nil
+	d := &config.Decoder{Registry: configtest.Registry(), Mode: support.Degrade}
+	return d.Decode(typeURL, a, false)
 }
 
 func edsCluster(name string) *clusterv3.Cluster {
@@ -90,15 +63,16 @@ func assignment(name string, ports ...uint32) *endpointv3.ClusterLoadAssignment 
 	l := &endpointv3.LocalityLbEndpoints{}
 	for _, p := range ports {
 		l.LbEndpoints = append(l.LbEndpoints, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-			Endpoint: &endpointv3.Endpoint{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
-				SocketAddress: &corev3.SocketAddress{
-					Address:       "127.0.0.1",
-					PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: p},
-				},
-			}}},
+			Endpoint: &endpointv3.Endpoint{Address: address(p)},
 		}})
 	}
 	return &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{l}}
+}
+
+func address(port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: "127.0.0.1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
+	}}}
 }
 
 func rdsListener(t testing.TB, name, route string) *listenerv3.Listener {
@@ -108,7 +82,7 @@ func rdsListener(t testing.TB, name, route string) *listenerv3.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &listenerv3.Listener{Name: name, FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+	return &listenerv3.Listener{Name: name, Address: address(15001), FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 		Name: "hcm", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: h},
 	}}}}}
 }
@@ -172,11 +146,6 @@ func (w *world) wait(what string, holds func() bool) {
 // serve starts a control plane on the world's address, or on a new one.
 func (w *world) serve(dir string, o server.Options) {
 	w.t.Helper()
-	o.OnAnswer = func(a server.Answer) { w.note(func() { w.answers = append(w.answers, a) }) }
-	s, err := server.New(dir, o)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	if w.addr == "" {
 		w.addr = "127.0.0.1:0"
 	}
@@ -184,7 +153,18 @@ func (w *world) serve(dir string, o server.Options) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.addr, w.srv = l.Addr().String(), s
+	w.addr = l.Addr().String()
+	w.serveOn(l, dir, o)
+}
+
+func (w *world) serveOn(l net.Listener, dir string, o server.Options) {
+	w.t.Helper()
+	o.OnAnswer = func(a server.Answer) { w.note(func() { w.answers = append(w.answers, a) }) }
+	s, err := server.New(dir, o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.srv = s
 	w.stop = background(w.t, func(ctx context.Context) error { return s.Serve(ctx, l) })
 }
 
@@ -192,10 +172,12 @@ func (w *world) serve(dir string, o server.Options) {
 func (w *world) connect(o xds.Options) {
 	o.Node = &corev3.Node{Id: "gw-1"}
 	o.Decode = decode
-	o.Apply = func(s *config.Snapshot) error { w.note(func() { w.snaps = append(w.snaps, s) }); return nil }
+	if o.Apply == nil {
+		o.Apply = func(s *config.Snapshot) error { w.note(func() { w.snaps = append(w.snaps, s) }); return nil }
+	}
 	o.RetryBase = time.Millisecond
 	o.Logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m"}), logged{w}, zap.DebugLevel))
-	if len(o.Files)+len(o.Streams) == 0 {
+	if len(o.Files)+len(o.Streams) == 0 && o.ADS == nil {
 		o.ADS = &xds.ADS{Targets: []string{w.addr}}
 	}
 	w.client = xds.New(o)
@@ -403,5 +385,69 @@ func TestStreamsOfSingleTypes(t *testing.T) {
 	}
 	if !w.client.Status().Ready {
 		t.Error("not ready")
+	}
+}
+
+func TestDeadTargetIsPassedOver(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.serve("", server.Options{})
+	w.set(edsCluster("a"), assignment("a", 80))
+	w.connect(xds.Options{ADS: &xds.ADS{Targets: []string{dead, w.addr}}})
+	w.wait("the cluster", func() bool { return w.last().Clusters["a"] != nil })
+	if f := w.client.Stats().Type(xds.ClusterType).Failure.Load(); f == 0 {
+		t.Error("update_failure is 0")
+	}
+}
+
+func TestDialAndUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "xds.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.serveOn(l, "", server.Options{})
+	w.set(edsCluster("a"), assignment("a", 80))
+	for name, ads := range map[string]*xds.ADS{
+		"target": {Targets: []string{"unix:" + path}},
+		"dial": {Dial: func(context.Context) (*grpc.ClientConn, error) {
+			return grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.note(func() { w.snaps = nil })
+			w.connect(xds.Options{ADS: ads})
+			w.wait("the cluster", func() bool { return w.last().Clusters["a"] != nil })
+		})
+	}
+}
+
+func TestApplyErrorIsVisible(t *testing.T) {
+	w := newWorld(t)
+	w.serve("", server.Options{})
+	w.set(edsCluster("a"), assignment("a", 80))
+	w.connect(xds.Options{Apply: func(s *config.Snapshot) error {
+		if s.Clusters["a"] != nil {
+			return errors.New("no memory left")
+		}
+		return nil
+	}})
+	w.wait("the error", func() bool {
+		st := w.client.Status()
+		return st.ApplyErr == "no memory left" && st.Applied == st.Snapshot
+	})
+}
+
+func TestRunNeedsDecodeAndApply(t *testing.T) {
+	if err := xds.New(xds.Options{}).Run(t.Context()); err == nil {
+		t.Error("no error")
 	}
 }
