@@ -17,12 +17,12 @@ type HostInfo struct {
 	Weight, Priority  uint32
 	Region, Zone, Sub string
 
-	Health      cluster.Health // what the control plane says
-	Ejected     bool           // failed_outlier_check
-	Ejections   uint64         // in all
-	EjectedFor  time.Duration  // 0 when not ejected
-	Guarded     bool           // the cluster has half-open breakers
-	Breaker     breaker.State
+	Health     cluster.Health // what the control plane says
+	Ejected    bool           // failed_outlier_check
+	Ejections  uint64         // in all
+	EjectedFor time.Duration  // 0 when not ejected
+	Guarded    bool           // the cluster has half-open breakers
+	Breaker    breaker.State
 
 	CxActive, RqActive                     int64
 	CxIdle                                 int

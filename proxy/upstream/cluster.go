@@ -45,6 +45,7 @@ type Cluster struct {
 	order      []*Host
 	detector   outlier.Detector
 	targets    []*target // of a DNS cluster
+	remaining  [2]*Remaining
 	tasks      []*task
 }
 
@@ -127,16 +128,19 @@ func (c *Cluster) configure(cfg *cluster.Cluster) {
 }
 
 func (c *Cluster) setLimits(cfg *cluster.Cluster) {
-	for _, p := range []struct {
-		l      *limits
-		t      *cluster.Thresholds
-		prefix string
+	for i, p := range [...]struct {
+		l    *limits
+		t    *cluster.Thresholds
+		name string
 	}{{&c.normal, &cfg.Default, "circuit_breakers.default"}, {&c.high, &cfg.High, "circuit_breakers.high"}} {
-		var r *Remaining
-		if p.t.TrackRemaining {
-			r = stats.Fill[Remaining](c.scope.Scope(p.prefix))
+		if p.t.TrackRemaining && c.remaining[i] == nil {
+			c.remaining[i] = stats.Fill[Remaining](c.scope.Scope(p.name))
 		}
-		p.l.set(p.t, c.name, r)
+		if p.t.TrackRemaining {
+			p.l.set(p.t, c.name, c.remaining[i])
+		} else {
+			p.l.set(p.t, c.name, nil)
+		}
 	}
 }
 
