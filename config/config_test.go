@@ -220,6 +220,31 @@ func TestErrorsKeepTheirPaths(t *testing.T) {
 	}
 }
 
+func TestOnlyTheControlPlanesClustersMaySpeakHTTP2(t *testing.T) {
+	for name, text := range map[string]string{
+		"typed": `{"@type": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: xds, typed_extension_protocol_options: {
+			envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions,
+			explicit_http_config: {http2_protocol_options: {connection_keepalive: {interval: 30s, timeout: 5s}}}}}}`,
+		"deprecated": `{"@type": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: xds, http2_protocol_options: {}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := resources(t, text)[0]
+			d := &config.Decoder{Registry: configtest.Registry(), ControlPlane: []string{"xds"}}
+			r, err := d.Decode(a.TypeUrl, a, true)
+			if err != nil || !r.Value.(*cluster.Cluster).HTTP.HTTP2 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if _, err := d.Decode(a.TypeUrl, a, false); err == nil || !strings.Contains(err.Error(), "http2_protocol_options: ") {
+				t.Errorf("from a control plane: %v", err)
+			}
+			d.ControlPlane = nil
+			if _, err := d.Decode(a.TypeUrl, a, true); err == nil || !strings.Contains(err.Error(), "http2_protocol_options: ") {
+				t.Errorf("another cluster: %v", err)
+			}
+		})
+	}
+}
+
 func TestAPanicIsAnError(t *testing.T) {
 	r := extension.NewRegistry([]*extension.Factory{{
 		Kind: extension.LBPolicy, Name: "envoy.load_balancing_policies.round_robin",

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
@@ -26,6 +27,9 @@ type Decoder struct {
 	Registry *extension.Registry
 	// Mode is what to do with unsupported fields of dynamic resources. Static ones are held to support.Reject at least.
 	Mode support.Mode
+	// ControlPlane names the static clusters that only this program's own gRPC client uses. They may ask for HTTP/2, as Envoy
+	// wants it of them, though requests are not yet forwarded over it.
+	ControlPlane []string
 
 	static bool
 }
@@ -75,15 +79,24 @@ func (d *Decoder) check(e *Error, m proto.Message) (degraded []string) {
 	if d.static && mode != support.Strict {
 		mode = support.Reject
 	}
+	exempt := d.static && slices.Contains(d.ControlPlane, e.Name)
 	for _, f := range support.Check(m, e.Name, mode) {
-		if f.Rejects() {
+		switch {
+		case exempt && (f.Field == clusterHTTP2 || f.Field == typedHTTP2):
+		case f.Rejects():
 			e.add(fieldError(f.Path, f))
-		} else {
+		default:
 			degraded = append(degraded, fieldError(f.Path, f).Error())
 		}
 	}
 	return degraded
 }
+
+// The fields by which a cluster asks for HTTP/2.
+const (
+	clusterHTTP2 = "envoy.config.cluster.v3.Cluster.http2_protocol_options"
+	typedHTTP2   = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig.http2_protocol_options"
+)
 
 func fieldError(path string, err error) *fielderr.Error { return &fielderr.Error{Path: path, Err: err} }
 

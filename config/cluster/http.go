@@ -18,12 +18,11 @@ const (
 
 	defaultIdleTimeout         = time.Hour
 	defaultMaxResponseHeaderKB = 60
-	noHTTP2                    = "HTTP/2 to upstreams is not supported yet"
 	noHTTP3                    = "HTTP/3 to upstreams is not supported"
 )
 
 // decodeHTTP reads the upstream protocol options: HttpProtocolOptions, and without it the cluster's deprecated fields, which Envoy
-// ignores beside it.
+// ignores beside it. HTTP/2 is read and left to the support table to refuse: the clusters of a control plane may have it.
 func decodeHTTP(l *fielderr.List, p *clusterv3.Cluster) HTTPOptions {
 	d := HTTPOptions{IdleTimeout: defaultIdleTimeout, MaxResponseHeaderKB: defaultMaxResponseHeaderKB}
 	typed := p.GetTypedExtensionProtocolOptions()
@@ -37,9 +36,7 @@ func decodeHTTP(l *fielderr.List, p *clusterv3.Cluster) HTTPOptions {
 		return d
 	}
 	d.UseDownstream = p.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL
-	if p.GetHttp2ProtocolOptions() != nil {
-		l.Addf("http2_protocol_options", noHTTP2)
-	}
+	d.HTTP2 = p.GetHttp2ProtocolOptions() != nil
 	commonOptions(l, "common_http_protocol_options", &d, p.GetCommonHttpProtocolOptions())
 	if v := p.GetMaxRequestsPerConnection(); v != nil {
 		d.MaxRequestsPerConn = v.GetValue()
@@ -63,7 +60,7 @@ func decodeTypedHTTP(l *fielderr.List, at string, d *HTTPOptions, a *anypb.Any) 
 		switch u.ExplicitHttpConfig.GetProtocolConfig().(type) {
 		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions:
 		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions:
-			l.Addf(at+".explicit_http_config.http2_protocol_options", noHTTP2)
+			d.HTTP2 = true
 		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http3ProtocolOptions:
 			l.Addf(at+".explicit_http_config.http3_protocol_options", noHTTP3)
 		default:
