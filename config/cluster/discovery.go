@@ -70,7 +70,7 @@ func decodeDiscovery(l *fielderr.List, d *Cluster, p *clusterv3.Cluster, ctx *ex
 	case Static, StrictDNS, LogicalDNS:
 		names := d.Type != Static
 		d.Assignment = decodeAssignment(l, "load_assignment", a, names)
-		if n := len(d.Assignment.Localities); d.Type == LogicalDNS && a != nil && (n != 1 || len(d.Assignment.Localities[0].Endpoints) != 1) {
+		if n := len(d.Assignment.Localities); d.Type == LogicalDNS && (n != 1 || len(d.Assignment.Localities[0].Endpoints) != 1) {
 			l.Addf("load_assignment.endpoints", "a LOGICAL_DNS cluster has one locality with one endpoint")
 		}
 	default:
