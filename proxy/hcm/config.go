@@ -53,6 +53,10 @@ type Config struct {
 	ServerHeader ServerHeader
 }
 
+// RouteTable is the inline route table, nil when RDS brings it; lints of a
+// configuration look into it.
+func (c *Config) RouteTable() *route.Table { return c.Table }
+
 // Codec is codec_type.
 type Codec uint8
 
