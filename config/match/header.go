@@ -3,7 +3,9 @@ package match
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/weirproxy/weir/config/fielderr"
@@ -27,6 +29,7 @@ type Header struct {
 	anything     bool // deprecated exact_match of "": any value
 	invert       bool
 	missingEmpty bool
+	joined       bool // several fields count as one
 }
 
 // NewHeader compiles a HeaderMatcher, deprecated forms included.
@@ -36,6 +39,7 @@ func NewHeader(m *routev3.HeaderMatcher) (Header, error) {
 	}
 	var errs fielderr.List
 	h := Header{name: header.Intern(m.Name), invert: m.InvertMatch, missingEmpty: m.TreatMissingHeaderAsEmpty}
+	_, h.joined = slices.BinarySearch(inline, h.name.String())
 	errs.Add("name", HeaderName(m.Name))
 	need := func(field, v string) {
 		if v == "" {
@@ -96,13 +100,15 @@ func NewHeaders(field string, l []*routev3.HeaderMatcher) ([]Header, error) {
 // Name is the header that is looked at.
 func (m *Header) Name() header.Name { return m.name }
 
-// Match tells whether the fields match. Several fields of the name count as one
-// whose value is theirs joined with "," (Envoy: getAllOfHeaderAsString).
+// Match tells whether the fields match.
+//
+// Several fields of the name match when one of them does, and inverted when none
+// does; the fields of a name that Envoy keeps in one place count as one whose
+// value is theirs joined with ",". (Envoy 1.40, measured; older versions joined all.)
 func (m *Header) Match(h *header.Headers, sc *Scratch, tr *Trace) bool {
-	v, found := joined(h, m.name, sc)
-	ok := m.decide(v, found)
+	ok := m.decide(h, sc)
 	if tr != nil {
-		m.explain(v, found, ok, tr)
+		m.explain(h, ok, tr)
 	}
 	return ok
 }
@@ -117,31 +123,53 @@ func MatchHeaders(l []Header, h *header.Headers, sc *Scratch, tr *Trace) bool {
 	return true
 }
 
-func (m *Header) decide(v []byte, found bool) bool {
-	if !found && !m.missingEmpty {
+func (m *Header) decide(h *header.Headers, sc *Scratch) bool {
+	i := h.Index(m.name, 0)
+	switch {
+	case i < 0 && !m.missingEmpty:
 		// Envoy: an absent header matches nothing, inverted or not, but the
 		// question whether it is there.
 		return m.present && m.want == m.invert
-	}
-	ok := false
-	switch {
 	case m.present:
-		ok = m.want
-	case m.numeric:
-		n, valid := parseInt(v)
-		ok = valid && m.start <= n && n < m.end
-	default:
-		ok = m.anything || m.text.Match(v)
+		return m.want != m.invert
+	case i < 0:
+		return m.value(nil) != m.invert
+	case m.joined:
+		return m.value(joined(h, m.name, sc)) != m.invert
 	}
-	return ok != m.invert
+	for ; i >= 0; i = h.Index(m.name, i+1) {
+		if _, v := h.At(i); m.value(v) {
+			return !m.invert
+		}
+	}
+	return m.invert
 }
 
-func (m *Header) explain(v []byte, found, ok bool, tr *Trace) {
+// value tells whether one value matches, inversion aside.
+func (m *Header) value(v []byte) bool {
+	if m.numeric {
+		n, valid := parseInt(v)
+		return valid && m.start <= n && n < m.end
+	}
+	return m.anything || m.text.Match(v)
+}
+
+func (m *Header) explain(h *header.Headers, ok bool, tr *Trace) {
 	subject := "header " + m.name.String()
-	if found {
-		tr.Note(ok, subject, "is %q, wanted: %s", v, m.String())
-	} else {
+	var values []string
+	for i := h.Index(m.name, 0); i >= 0; i = h.Index(m.name, i+1) {
+		_, v := h.At(i)
+		values = append(values, strconv.Quote(string(v)))
+	}
+	switch {
+	case len(values) == 0:
 		tr.Note(ok, subject, "is absent, wanted: %s", m.String())
+	case len(values) > 1 && m.joined:
+		tr.Note(ok, subject, "is %s, joined, wanted: %s", strings.Join(values, ", "), m.String())
+	case len(values) > 1 && m.invert:
+		tr.Note(ok, subject, "is %s, wanted of each: %s", strings.Join(values, " and "), m.String())
+	default:
+		tr.Note(ok, subject, "is %s, wanted: %s", strings.Join(values, " and "), m.String())
 	}
 }
 
@@ -166,15 +194,45 @@ func (m *Header) String() string {
 	return s
 }
 
-// joined gives the value matchers see, in the scratch when there are several.
-func joined(h *header.Headers, n header.Name, sc *Scratch) ([]byte, bool) {
-	if sc == nil {
-		v, _, ok := h.Joined(n, nil)
-		return v, ok
+// joined gives the value of all fields, in the scratch when there are several.
+// Empty ones leave no comma (Envoy: HeaderMapImpl::appendToHeader).
+func joined(h *header.Headers, n header.Name, sc *Scratch) []byte {
+	first := h.Index(n, 0)
+	_, v := h.At(first)
+	i := h.Index(n, first+1)
+	if i < 0 {
+		return v
 	}
-	v, grown, ok := h.Joined(n, sc.buf)
-	sc.buf = grown
-	return v, ok
+	var own Scratch
+	if sc == nil {
+		sc = &own
+	}
+	sc.buf = append(sc.buf[:0], v...)
+	for ; i >= 0; i = h.Index(n, i+1) {
+		_, v := h.At(i)
+		if len(sc.buf) > 0 && len(v) > 0 {
+			sc.buf = append(sc.buf, ',')
+		}
+		sc.buf = append(sc.buf, v...)
+	}
+	return sc.buf
+}
+
+// inline are the names whose fields Envoy joins when it reads a request: those it
+// has a place for ("inline" headers, as registered by the stock 1.40 binary).
+var inline = []string{
+	"accept", "accept-encoding", "access-control-request-headers", "access-control-request-method", "authorization",
+	"cache-control", "connection", "content-encoding", "content-length", "content-type", "expect", "grpc-accept-encoding",
+	"grpc-timeout", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive",
+	"origin", "pragma", "proxy-connection", "proxy-status", "referer", "te", "transfer-encoding", "upgrade", "user-agent",
+	"via", "x-client-trace-id", "x-envoy-attempt-count", "x-envoy-downstream-service-cluster",
+	"x-envoy-downstream-service-node", "x-envoy-external-address", "x-envoy-force-trace",
+	"x-envoy-hedge-on-per-try-timeout", "x-envoy-ip-tags", "x-envoy-max-retries", "x-envoy-original-path",
+	"x-envoy-retriable-header-names", "x-envoy-retriable-status-codes", "x-envoy-retry-grpc-on", "x-envoy-retry-on",
+	"x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-per-try-timeout-ms",
+	"x-envoy-upstream-rq-timeout-alt-response", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-stream-duration-ms",
+	"x-forwarded-client-cert", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+	"x-request-id",
 }
 
 // parseInt reads a decimal int64, with white space around it allowed, as Envoy's

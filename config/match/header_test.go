@@ -1,6 +1,7 @@
 package match
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,8 +50,15 @@ func TestHeaderMatches(t *testing.T) {
 		{"inverted not present, absent", &m{HeaderMatchSpecifier: present(false), InvertMatch: true}, "", false},
 		{"present, absent counts as empty", &m{HeaderMatchSpecifier: present(true), TreatMissingHeaderAsEmpty: true}, "", true},
 		{"exact", &m{HeaderMatchSpecifier: str("a")}, "x: a", true},
-		{"several are joined", &m{HeaderMatchSpecifier: str("a,b")}, "x: a; y: c; x: b", true},
-		{"not one by one", &m{HeaderMatchSpecifier: str("a")}, "x: a; x: b", false},
+		{"one of several", &m{HeaderMatchSpecifier: str("b")}, "x: a; y: c; x: b", true},
+		{"not joined", &m{HeaderMatchSpecifier: str("a,b")}, "x: a; x: b", false},
+		{"inverted, none of several", &m{HeaderMatchSpecifier: str("c"), InvertMatch: true}, "x: a; x: b", true},
+		{"inverted, one of several", &m{HeaderMatchSpecifier: str("b"), InvertMatch: true}, "x: a; x: b", false},
+		{"range, one of several", &m{HeaderMatchSpecifier: rng(1, 3)}, "x: 7; x: 2", true},
+		{"inline names are joined", &m{Name: "Via", HeaderMatchSpecifier: str("a,b")}, "via: a; y: c; via: b", true},
+		{"inline names, not one by one", &m{Name: "via", HeaderMatchSpecifier: str("a")}, "via: a; via: b", false},
+		{"inline names, empty fields", &m{Name: "via", HeaderMatchSpecifier: str("a,b")}, "via: ; via: a; via: ; via: b; via: ", true},
+		{"inline names, inverted", &m{Name: "via", HeaderMatchSpecifier: str("a"), InvertMatch: true}, "via: a; via: b", true},
 		{"inverted", &m{HeaderMatchSpecifier: str("a"), InvertMatch: true}, "x: b", true},
 		{"inverted, absent", &m{HeaderMatchSpecifier: str("a"), InvertMatch: true}, "", false},
 		{"inverted, absent counts as empty", &m{HeaderMatchSpecifier: str("a"), InvertMatch: true, TreatMissingHeaderAsEmpty: true}, "", true},
@@ -73,7 +81,9 @@ func TestHeaderMatches(t *testing.T) {
 		{"deprecated contains", &m{HeaderMatchSpecifier: &routev3.HeaderMatcher_ContainsMatch{ContainsMatch: "b"}}, "x: abc", true},
 		{"deprecated regex", &m{HeaderMatchSpecifier: &routev3.HeaderMatcher_SafeRegexMatch{SafeRegexMatch: regexMatcher("a.c")}}, "x: abcd", false},
 	} {
-		c.m.Name = "X"
+		if c.m.Name == "" {
+			c.m.Name = "X"
+		}
 		h, err := NewHeader(c.m)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
@@ -88,6 +98,12 @@ func TestHeaderMatches(t *testing.T) {
 		if len(tr.Steps) != 1 || tr.Steps[0].OK != c.want {
 			t.Errorf("%s: trace %v", c.name, tr.Steps)
 		}
+	}
+}
+
+func TestInlineNamesAreSorted(t *testing.T) {
+	if !slices.IsSorted(inline) { // a binary search looks into it
+		t.Error("they are not")
 	}
 }
 
@@ -111,10 +127,10 @@ func TestHeaderErrorsHavePaths(t *testing.T) {
 }
 
 func TestMatchingAllocatesNothing(t *testing.T) {
-	h := fieldsOf("x: a; x: b; cookie: a=1; cookie: session=\"s\"; y: 12")
+	h := fieldsOf("x: a; x: b; via: a; via: b; cookie: a=1; cookie: session=\"s\"; y: 12")
 	hdr, err := NewHeaders("", []*routev3.HeaderMatcher{
-		{Name: "x", HeaderMatchSpecifier: &routev3.HeaderMatcher_ContainsMatch{ContainsMatch: ","}},
-		{Name: "x", HeaderMatchSpecifier: &routev3.HeaderMatcher_SafeRegexMatch{SafeRegexMatch: regexMatcher("[a-z],[a-z]")}},
+		{Name: "x", HeaderMatchSpecifier: &routev3.HeaderMatcher_ContainsMatch{ContainsMatch: "b"}},
+		{Name: "via", HeaderMatchSpecifier: &routev3.HeaderMatcher_SafeRegexMatch{SafeRegexMatch: regexMatcher("[a-z],[a-z]")}},
 		{Name: "y", HeaderMatchSpecifier: &routev3.HeaderMatcher_RangeMatch{RangeMatch: &typev3.Int64Range{End: 100}}},
 	})
 	if err != nil {

@@ -26,8 +26,8 @@ func TestStringMatches(t *testing.T) {
 	contains := func(s string, fold bool) *matcherv3.StringMatcher {
 		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: s}, IgnoreCase: fold}
 	}
-	regex := func(s string, fold bool) *matcherv3.StringMatcher {
-		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regexMatcher(s)}, IgnoreCase: fold}
+	regex := func(s string) *matcherv3.StringMatcher {
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regexMatcher(s)}}
 	}
 	for _, c := range []struct {
 		m       *matcherv3.StringMatcher
@@ -43,9 +43,9 @@ func TestStringMatches(t *testing.T) {
 		{contains("Mm", false), "Mm aMmb aMMm MMm", "mm M -"},
 		{contains("Mm", true), "mM xmmx", "m -"},
 		{contains("aab", false), "aaab", "aaa ab"},
-		{regex("a+", false), "a aa", "A ab ba -"},
-		{regex("a+", true), "a", "A"}, // Envoy: ignore_case has no effect
-		{regex("GET|POST", false), "GET POST", "GETPOST get -"},
+		{regex("a+"), "a aa", "A ab ba -"},
+		{regex("(?i)a+"), "a AA", "ab -"},
+		{regex("GET|POST"), "GET POST", "GETPOST get -"},
 	} {
 		s, err := NewString(c.m)
 		if err != nil {
@@ -74,6 +74,9 @@ func TestStringErrorsHavePaths(t *testing.T) {
 		"safe_regex.regex: empty": {MatchPattern: &matcherv3.StringMatcher_SafeRegex{}},
 		"safe_regex.regex: not an RE2 pattern: missing closing ): `(`": {
 			MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regexMatcher("(")},
+		},
+		"ignore_case: has no effect on safe_regex (begin the regex with (?i))": {
+			MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regexMatcher("a")}, IgnoreCase: true,
 		},
 		"custom: unsupported (supported: exact, prefix, suffix, contains, safe_regex)": {MatchPattern: &matcherv3.StringMatcher_Custom{}},
 	} {

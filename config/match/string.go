@@ -51,7 +51,9 @@ func NewString(m *matcherv3.StringMatcher) (String, error) {
 		if err != nil {
 			return String{}, at("safe_regex", err)
 		}
-		// Envoy: ignore_case has no effect for the safe_regex match.
+		if m.IgnoreCase { // refused by Envoy too
+			return String{}, fail("ignore_case", "has no effect on safe_regex (begin the regex with (?i))")
+		}
 		return String{op: opRegex, re: re}, nil
 	case *matcherv3.StringMatcher_Custom:
 		return String{}, fail("custom", "unsupported (supported: exact, prefix, suffix, contains, safe_regex)")

@@ -76,14 +76,14 @@ virtual_hosts:
   - {match: {path: "/Path", case_sensitive: false, grpc: {}}, route: {cluster: no}}
   - match:
       safe_regex: {regex: "/p[a-z]+"}
-      headers: [{name: x, string_match: {safe_regex: {regex: "[a-z],[a-z]"}}}, {name: n, range_match: {start: 1, end: 9}}]
+      headers: [{name: via, string_match: {safe_regex: {regex: "[a-z],[a-z]"}}}, {name: n, range_match: {start: 1, end: 9}}]
       query_parameters: [{name: q, string_match: {suffix: v}}]
       cookies: [{name: c, string_match: {exact: "1"}}]
       runtime_fraction: {default_value: {numerator: 999999, denominator: MILLION}}
     route: {weighted_clusters: {clusters: [{name: a, weight: 1}, {name: b, weight: 1}], header_name: x-n}}
 `)
 	r := getRequest("WWW.Example.COM:8080", "/path?a=b&q=v")
-	for _, f := range [][2]string{{"x", "a"}, {"x", "b"}, {"n", "3"}, {"cookie", "b=2; c=1"}, {"x-n", "5"}} {
+	for _, f := range [][2]string{{"via", "a"}, {"via", "b"}, {"n", "3"}, {"cookie", "b=2; c=1"}, {"x-n", "5"}} {
 		r.Headers.AddString(header.Intern(f[0]), f[1])
 	}
 	var dst []byte

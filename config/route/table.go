@@ -203,19 +203,12 @@ func (r *Request) lowerHost(host []byte) []byte {
 	return host
 }
 
-// StripPort drops ":port" from an authority; an IPv6 address keeps its brackets.
+// StripPort drops what follows the last colon of an authority, unless that is
+// inside the brackets of an IPv6 address (Envoy: getPortStart).
 func StripPort(host []byte) []byte {
 	i := bytes.LastIndexByte(host, ':')
-	if i < 0 || i == len(host)-1 || bytes.IndexByte(host[i:], ']') >= 0 {
+	if i < 0 || bytes.IndexByte(host[i:], ']') >= 0 {
 		return host
-	}
-	if host[0] != '[' && bytes.IndexByte(host, ':') != i {
-		return host // an IPv6 address without brackets
-	}
-	for _, c := range host[i+1:] {
-		if c < '0' || c > '9' {
-			return host
-		}
 	}
 	return host[:i]
 }
