@@ -23,7 +23,7 @@ import (
 // ADS is a discovery stream: the aggregated one (Envoy: ads_config), or one of a single type. Either Dial or Targets is set.
 type ADS struct {
 	Name  string       // for people, different for every source; default "ads"
-	Types []SourceType // empty is all four, with default timeouts
+	Types []SourceType // empty is all that no other source of the client serves, with default timeouts
 	// Single uses the service of the one type in Types instead of the aggregated service (api_config_source of that type).
 	Single bool
 	// Dial makes the connection of one stream. It is closed when the stream ends.
@@ -61,11 +61,6 @@ func (a *ADS) source() Source {
 	if a.Single && len(a.Types) > 1 {
 		s.Types = a.Types[:1]
 	}
-	if len(s.Types) == 0 {
-		for _, r := range rows {
-			s.Types = append(s.Types, SourceType{TypeURL: r.url})
-		}
-	}
 	return s
 }
 
@@ -97,7 +92,7 @@ func (a *ADS) run(st *stream, post func(Happening), source int) error {
 		if err != nil {
 			return st.why(err)
 		}
-		post(Received{source, r})
+		post(Received{Source: source, Response: r})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +35,7 @@ type Options struct {
 type Client struct {
 	// Set in New, never changed.
 	o       Options
-	sources []Source // streams, then files
+	sources []Source // streams, the aggregated one last, then files
 	remote  []*ADS   // of the first sources
 	log     *zap.Logger
 	stats   *Stats
@@ -69,15 +70,18 @@ func New(o Options) *Client {
 	if c.stats == nil {
 		c.stats = &Stats{}
 	}
+	c.remote = slices.Clone(o.Streams)
 	if o.ADS != nil {
 		c.remote = append(c.remote, o.ADS)
 	}
-	c.remote = append(c.remote, o.Streams...)
 	for _, a := range c.remote {
 		c.sources = append(c.sources, a.source())
 	}
 	for _, f := range o.Files {
 		c.sources = append(c.sources, Source{Name: f.Path, File: true, Types: []SourceType{f.Type}})
+	}
+	if n := len(o.Streams); o.ADS != nil && len(o.ADS.Types) == 0 {
+		c.sources[n].Types = unclaimed(slices.Delete(slices.Clone(c.sources), n, n+1))
 	}
 	c.streams = make([]*stream, len(c.sources))
 	c.s = NewSession(SessionOptions{
@@ -85,6 +89,17 @@ func New(o Options) *Client {
 		RetryBase: o.RetryBase, RetryMax: o.RetryMax, NACKPause: o.NACKPause,
 	})
 	return c
+}
+
+// unclaimed gives the types that none of the sources serves, with default timeouts.
+func unclaimed(sources []Source) (out []SourceType) {
+	for _, r := range rows {
+		served := func(t SourceType) bool { return t.TypeURL == r.url }
+		if !slices.ContainsFunc(sources, func(s Source) bool { return slices.ContainsFunc(s.Types, served) }) {
+			out = append(out, SourceType{TypeURL: r.url})
+		}
+	}
+	return out
 }
 
 // Stats gives the client's numbers.

@@ -138,7 +138,11 @@ func (w *world) wait(what string, holds func() bool) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			w.t.Fatalf("waited in vain for %s; status:\n%+v\nanswers: %+v", what, w.client.Status(), w.answers)
+			st := w.client.Status()
+			for _, t := range st.Types {
+				w.t.Logf("%s: version %q, %d resources, last NACK %+v", t.Short, t.Version, len(t.Resources), t.NACK)
+			}
+			w.t.Fatalf("waited in vain for %s; sources: %+v, waiting: %+v, answers: %+v", what, st.Sources, st.Warming, w.answers)
 		}
 	}
 }

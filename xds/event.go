@@ -33,6 +33,8 @@ type StreamLost struct {
 type Received struct {
 	Source   int
 	Response *discoveryv3.DiscoveryResponse
+	// Where puts lines to the mistakes of the i-th resource, if it is set: files have lines.
+	Where func(i int, err error) error
 }
 
 // FileFailed says that a file source could not be read or parsed. What it held before stays.

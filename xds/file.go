@@ -13,6 +13,8 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/fsnotify/fsnotify"
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/yamlproto"
 )
 
@@ -44,16 +46,16 @@ func (c *Client) watchFile(ctx context.Context, source int, f File) {
 			return
 		}
 		last = data
-		var r *discoveryv3.DiscoveryResponse
+		r := Received{Source: source}
 		if err == nil {
-			r, err = parseFile(f, data)
+			r.Response, r.Where, err = parseFile(f, data)
 		}
 		if err != nil {
 			last = nil
 			c.post(ctx.Done(), FileFailed{source, err})
 			return
 		}
-		c.post(ctx.Done(), Received{source, r})
+		c.post(ctx.Done(), r)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -126,14 +128,16 @@ func follow(ctx context.Context, w *fsnotify.Watcher, quiet *time.Timer, read fu
 	}
 }
 
-// parseFile reads a DiscoveryResponse. Its type may be left out, and so may its version, which then is a hash of the content.
-func parseFile(f File, data []byte) (*discoveryv3.DiscoveryResponse, error) {
+// parseFile reads a DiscoveryResponse, and gives a function that finds the lines of its resources. Its type may be left out, and so
+// may its version, which then is a hash of the content.
+func parseFile(f File, data []byte) (*discoveryv3.DiscoveryResponse, func(int, error) error, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, fmt.Errorf("%s: empty file", f.Path)
+		return nil, nil, fmt.Errorf("%s: empty file", f.Path)
 	}
 	r := &discoveryv3.DiscoveryResponse{}
-	if _, err := yamlproto.Unmarshal(data, r, yamlproto.Options{File: f.Path}); err != nil {
-		return nil, err
+	x, err := yamlproto.Unmarshal(data, r, yamlproto.Options{File: f.Path})
+	if err != nil {
+		return nil, nil, err
 	}
 	if r.TypeUrl == "" {
 		r.TypeUrl = f.Type.TypeURL
@@ -143,5 +147,18 @@ func parseFile(f File, data []byte) (*discoveryv3.DiscoveryResponse, error) {
 		_, _ = h.Write(data)
 		r.VersionInfo = strconv.FormatUint(h.Sum64(), 16)
 	}
-	return r, nil
+	return r, func(i int, err error) error { return located(x, i, err) }, nil
+}
+
+// located gives each mistake of the i-th resource its line.
+func located(x *yamlproto.Index, i int, err error) error {
+	var whole *config.Error
+	if errors.As(err, &whole) {
+		err = whole.Errs
+	}
+	var out []error
+	for _, e := range fielderr.All(err) {
+		out = append(out, x.Wrap(fielderr.Join("resources["+strconv.Itoa(i)+"]", e.Path), e.Err))
+	}
+	return errors.Join(out...)
 }

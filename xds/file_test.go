@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/weirproxy/weir/xds"
+	"github.com/weirproxy/weir/xds/server"
 )
 
 func put(t testing.TB, path, text string) {
@@ -54,6 +55,12 @@ func TestFileSource(t *testing.T) {
 		t.Error("a cluster that did not change is another object")
 	}
 
+	put(t, path, clusterFile("a", "c", "d")+"  connect_timeout: -1s\n")
+	w.wait("the refused cluster", func() bool {
+		n := w.client.Status().Types[0].NACK
+		return n != nil && n.Standing && strings.Contains(n.Text, `cluster "d": `+path+`:8:20: resources[2].connect_timeout: `)
+	})
+
 	put(t, path, "")
 	w.wait("the empty file", failed("empty file"))
 	if n := w.client.Stats().Type(xds.ClusterType).Failure.Load(); n < 3 {
@@ -85,4 +92,23 @@ func TestFileBehindALink(t *testing.T) {
 	w.wait("the first version", func() bool { return w.last().Clusters["a"] != nil })
 	version("..2", clusterFile("b"))
 	w.wait("the second version", func() bool { return w.last().Clusters["b"] != nil && w.last().Clusters["a"] == nil })
+}
+
+// A file and the aggregated stream share the types: the stream serves what no file does.
+func TestFileBesideTheStream(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cds.yaml")
+	put(t, path, clusterFile("a"))
+	w := newWorld(t)
+	w.serve("", server.Options{AllowInconsistent: true})
+	w.set(edsCluster("ignored"), rdsListener(t, "in", "r"), routeTo("r", "a"))
+	w.connect(xds.Options{
+		ADS:   &xds.ADS{Targets: []string{w.addr}},
+		Files: []xds.File{{Path: path, Type: xds.SourceType{TypeURL: xds.ClusterType}}},
+	})
+	w.wait("the listener of the stream and the cluster of the file", func() bool {
+		return w.last().Listeners["in"] != nil && w.last().Clusters["a"] != nil
+	})
+	if len(w.now().Clusters) != 1 {
+		t.Errorf("clusters are %v", w.now().Clusters)
+	}
 }

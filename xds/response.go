@@ -18,7 +18,8 @@ type response struct {
 	version string
 	nonce   string
 	seen    map[string]int // name → place in items
-	replay  bool           // a file's content again, for the sake of names that were not asked for the first time
+	where   func(i int, err error) error
+	replay  bool // a file's content again, for the sake of names that were not asked for the first time
 	items   []item
 }
 
@@ -27,12 +28,13 @@ var errTwice = errors.New("listed twice in one response")
 
 // item is one resource of a response.
 type item struct {
-	any  *anypb.Any
-	name string // "" when it cannot be read
-	res  *config.Resource
-	err  error
-	skip bool // not asked for, or told of by another item
-	todo bool // to be decoded
+	any   *anypb.Any
+	name  string // "" when it cannot be read
+	res   *config.Resource
+	err   error
+	cause error // err without lines
+	skip  bool  // not asked for, or told of by another item
+	todo  bool  // to be decoded
 }
 
 // received takes in a response. Responses of a type are worked on one after the other.
@@ -60,7 +62,7 @@ func (s *Session) received(w Received) {
 	}
 	t.nonce = w.Response.GetNonce()
 	t.counters.Attempt++
-	r := &response{source: w.Source, epoch: c.epoch, version: w.Response.GetVersionInfo(), nonce: t.nonce}
+	r := &response{source: w.Source, epoch: c.epoch, version: w.Response.GetVersionInfo(), nonce: t.nonce, where: w.Where}
 	for _, a := range w.Response.GetResources() {
 		r.items = append(r.items, item{any: a})
 	}
@@ -200,7 +202,7 @@ func (s *Session) decoded(w Decoded) {
 		case res.Name != it.name:
 			it.err = fmt.Errorf("decoded under the name %q", res.Name)
 		default:
-			res.Version = r.version
+			res.Version, res.Static = r.version, false
 			if res.Raw == nil {
 				res.Raw = it.any
 			}
@@ -218,6 +220,9 @@ func (s *Session) finish(t *typeState, r *response) {
 	unread := false // some name could not be read: absence proves nothing
 	for i := range r.items {
 		it := &r.items[i]
+		if it.cause = it.err; it.err != nil && r.where != nil {
+			it.err = r.where(i, it.err)
+		}
 		switch {
 		case it.skip:
 		case it.err == nil:
@@ -268,10 +273,14 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 		o = &slot{name: it.name, since: s.now}
 		t.slots[it.name] = o
 	}
-	if p := quote(t.noun, it.name); !strings.HasPrefix(text, p) {
-		text = p + ": " + text
+	lines := strings.Split(text, "\n")
+	for i, p := 0, quote(t.noun, it.name); i < len(lines); i++ {
+		if !strings.HasPrefix(lines[i], p) {
+			lines[i] = p + ": " + lines[i]
+		}
 	}
-	o.bad = &ResourceError{Version: r.version, At: s.now, Text: text, err: it.err}
+	text = strings.Join(lines, "\n")
+	o.bad = &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause}
 	if it.todo {
 		o.bad.raw = it.any.GetValue()
 	}

@@ -235,7 +235,7 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 		}
 		resp.Resources = append(resp.Resources, a)
 	}
-	w.step(Received{src, resp})
+	w.step(Received{Source: src, Response: resp})
 }
 
 func (w *world) step(h Happening) { w.act(w.s.Step(Event{w.now, h})) }
