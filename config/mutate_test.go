@@ -29,7 +29,7 @@ func TestChangedFieldsNeverPanic(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, a := range resources(t, string(text)) {
-			for range 300 {
+			for range 150 {
 				m, err := a.UnmarshalNew()
 				if err != nil {
 					t.Fatal(err)

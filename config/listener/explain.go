@@ -26,19 +26,35 @@ func narrow(chains []*FilterChain, cr *criterion, c *info.Conn) []*FilterChain {
 }
 
 // Nearest explains why no filter chain takes a connection: the chain that came furthest, the criterion that it failed, what it
-// wants there and what the connection has. All are "" when a chain other than the default one takes the connection, and when
-// there is none at all.
+// wants there and what the connection has. Of several that failed there it is the one that fits best in what follows, and the
+// first of those. All are "" when a chain other than the default one takes the connection, and when there is none at all.
 func (s *Selector) Nearest(c *info.Conn) (chain, criterion, wanted, got string) {
 	left := s.chains
 	order := criteria()
 	for i := range order {
 		kept := narrow(left, &order[i], c)
 		if len(kept) == 0 && len(left) > 0 {
-			return left[0].Label(), order[i].name, order[i].want(left[0].match()), order[i].got(c)
+			f := left[0]
+			for best, n := -1, 0; n < len(left); n++ {
+				if fit := fits(left[n].match(), order[i+1:], c); fit > best {
+					f, best = left[n], fit
+				}
+			}
+			return f.Label(), order[i].name, order[i].want(f.match()), order[i].got(c)
 		}
 		left = kept
 	}
 	return "", "", "", ""
+}
+
+// fits counts the criteria by which a match takes the connection.
+func fits(m *Match, criteria []criterion, c *info.Conn) (n int) {
+	for i := range criteria {
+		if criteria[i].rank(m, c) >= 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // explain repeats the search by sets of chains and notes at each criterion who dropped out.
