@@ -92,12 +92,15 @@ func (c *Cluster) resolved(t *target, addrs []netip.Addr, ttl time.Duration, err
 	}
 	cfg := c.cfg.Load()
 	none := errors.Is(err, dns.ErrNoSuchName) || errors.Is(err, dns.ErrNoAddress)
+	again := t.failed // said before: once is enough in the log
 	t.answered, t.failed = true, err != nil
 	next := refresh(&cfg.DNS, ttl, err)
 	switch {
 	case err != nil && !none:
 		c.stats.UpdateFailure.Inc()
-		c.m.log.Warn("dns lookup", c.field(), zap.Error(err))
+		if !again {
+			c.m.log.Warn("dns lookup", c.field(), zap.Error(err))
+		}
 	case none:
 		c.stats.UpdateEmpty.Inc()
 		if cfg.Type == cluster.StrictDNS {
