@@ -5,7 +5,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cncf/xds/go/udpa/annotations"
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -27,6 +29,7 @@ type decoder struct {
 	open    map[*yaml.Node]bool // anchors being expanded: an anchor that contains itself would not end
 	aliases int                 // nesting of aliases
 	spent   int                 // nodes met behind aliases
+	secret  int                 // nesting of fields whose values must not be shown
 }
 
 func newDecoder(src *source, o Options) *decoder {
@@ -37,6 +40,11 @@ func newDecoder(src *source, o Options) *decoder {
 func (d *decoder) err() error {
 	if len(d.errs) == 0 {
 		return nil
+	}
+	for _, e := range d.errs { // now every secret of the text is known
+		if e.Source == "" {
+			e.Source = d.src.excerptOf(e.Pos.Line)
+		}
 	}
 	return d.errs.Sorted()
 }
@@ -51,7 +59,6 @@ func (d *decoder) failAt(line, col int, format string, args ...any) *Error {
 		Pos:     Position{d.src.file, line, col},
 		Path:    d.pathString(),
 		Message: fmt.Sprintf(format, args...),
-		Source:  d.src.line(line),
 	}
 	d.errs = append(d.errs, e)
 	return e
@@ -149,16 +156,17 @@ func (d *decoder) fields(n *yaml.Node, m protoreflect.Message, skip string) (kid
 	md := m.Descriptor()
 	seen := make(map[protoreflect.FieldNumber]*yaml.Node, len(n.Content)/2)
 	oneofs := make(map[protoreflect.Name]*yaml.Node)
-	for key, value := range d.pairs(n) {
+	for key, value := range d.pairs(n, md) {
 		if skip != "" && key.Value == skip {
 			continue
 		}
 		fd := findField(md, key.Value)
 		if fd == nil {
-			d.unknownField(key, md)
+			d.unknownField(key, value, md)
 			continue
 		}
 		if first := seen[fd.Number()]; first != nil {
+			d.hideSkipped(value, fd)
 			d.fail(key, "field %s is set twice, first at line %d", quote(string(fd.Name())), first.Line)
 			continue
 		}
@@ -168,13 +176,20 @@ func (d *decoder) fields(n *yaml.Node, m protoreflect.Message, skip string) (kid
 		}
 		if od := fd.ContainingOneof(); od != nil && !od.IsSynthetic() {
 			if first := oneofs[od.Name()]; first != nil {
+				d.hideSkipped(value, fd)
 				d.fail(key, "only one of %s may be set, %s is set at line %d", oneofNames(od), quote(first.Value), first.Line)
 				continue
 			}
 			oneofs[od.Name()] = key
 		}
 		d.enter(step{name: string(fd.Name()), index: -1})
+		if isSensitive(fd) {
+			d.secret++
+		}
 		kid := d.field(value, m, fd)
+		if isSensitive(fd) {
+			d.secret--
+		}
 		d.leave()
 		kid.name = string(fd.Name())
 		if value.Kind != yaml.ScalarNode {
@@ -186,7 +201,8 @@ func (d *decoder) fields(n *yaml.Node, m protoreflect.Message, skip string) (kid
 }
 
 // pairs yields the keys and values of a mapping, except those it reports: keys that are not scalars, repeated keys, merge keys.
-func (d *decoder) pairs(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
+// md is the message that the mapping is read into, nil when its keys are not fields.
+func (d *decoder) pairs(n *yaml.Node, md protoreflect.MessageDescriptor) func(yield func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		seen := make(map[string]int, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -206,6 +222,9 @@ func (d *decoder) pairs(n *yaml.Node) func(yield func(key, value *yaml.Node) boo
 				continue
 			}
 			if line, ok := seen[key.Value]; ok {
+				if md != nil {
+					d.hideSkipped(value, findField(md, key.Value))
+				}
 				d.fail(key, "key %s is repeated, first at line %d", quote(key.Value), line)
 				continue
 			}
@@ -217,7 +236,21 @@ func (d *decoder) pairs(n *yaml.Node) func(yield func(key, value *yaml.Node) boo
 	}
 }
 
-func (d *decoder) unknownField(key *yaml.Node, md protoreflect.MessageDescriptor) {
+// hideSkipped hides a value that is not read, when it is secret or may be: fd is the field it was for, nil when that is unknown.
+func (d *decoder) hideSkipped(n *yaml.Node, fd protoreflect.FieldDescriptor) {
+	if d.secret == 0 && (fd == nil || !isSensitive(fd)) {
+		return
+	}
+	if n.Kind == yaml.ScalarNode {
+		d.src.hide(n)
+	}
+	for _, c := range n.Content {
+		d.hideSkipped(c, fd)
+	}
+}
+
+func (d *decoder) unknownField(key, value *yaml.Node, md protoreflect.MessageDescriptor) {
+	d.hideSkipped(value, findField(md, Nearest(key.Value, fieldNames(md, true))))
 	if key.Value == "@type" {
 		e := d.fail(key, "%q belongs into an Any, this is a %s", "@type", md.FullName())
 		e.Suggestion = `remove the "@type" line`
@@ -298,7 +331,7 @@ func (d *decoder) mapField(n *yaml.Node, mp protoreflect.Map, fd protoreflect.Fi
 		return e
 	}
 	vd := fd.MapValue()
-	for key, value := range d.pairs(n) {
+	for key, value := range d.pairs(n, nil) {
 		d.enter(step{name: key.Value, index: -1})
 		kid := d.entryAt(value, kindScalar)
 		if k, ok := d.mapKey(key, fd.MapKey()); ok {
@@ -327,6 +360,12 @@ func (d *decoder) mapField(n *yaml.Node, mp protoreflect.Map, fd protoreflect.Fi
 		e.kids = append(e.kids, kid)
 	}
 	return e
+}
+
+// isSensitive tells the fields that Envoy marks as secret (udpa.annotations.sensitive: private keys, passwords, tokens).
+func isSensitive(fd protoreflect.FieldDescriptor) bool {
+	o := fd.Options()
+	return proto.HasExtension(o, annotations.E_Sensitive) && proto.GetExtension(o, annotations.E_Sensitive) == true
 }
 
 // findField finds a field by proto name or by its lowerCamelCase JSON name.

@@ -101,7 +101,7 @@ func (x *Index) find(path string) (e *entry, depth int) {
 func (x *Index) Wrap(path string, err error) *Error {
 	e, _ := x.find(path)
 	p := e.position()
-	return &Error{Pos: p, Path: Join(x.Prefix(), path), Message: err.Error(), Source: e.src.line(p.Line), cause: err}
+	return &Error{Pos: p, Path: Join(x.Prefix(), path), Message: err.Error(), Source: e.src.excerptOf(p.Line), cause: err}
 }
 
 // Errors attaches positions to everything that a decoder found wrong (config/fielderr, paths relative to the message of this

@@ -51,16 +51,18 @@ func parseYAML(data []byte) (docs []*yaml.Node, err error) {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`line (\d+): `)
-
 // syntaxError turns the library's text ("yaml: line 3: did not find expected key") into a positioned error. The library knows
-// no column; the first character of the line stands in for it.
+// no column and often the line where the enclosing block began; so the line is looked for here, and its first character stands
+// for the column.
 func (d *decoder) syntaxError(err error) {
 	msg, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if m := yamlLine.FindStringSubmatchIndex(msg); m != nil {
 		if n, err := strconv.Atoi(msg[m[2]:m[3]]); err == nil {
 			line, msg = n, msg[:m[0]]+msg[m[1]:]
 		}
+	}
+	if n := brokenLine(d.src.data); n > 0 {
+		line = n
 	}
 	// A text that ends too early is reported one line behind its end.
 	text := d.src.line(line)
@@ -70,11 +72,63 @@ func (d *decoder) syntaxError(err error) {
 	}
 	col := 1 + utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimLeft(text, " \t"))
 	e := &Error{Pos: Position{d.src.file, line, col}, Message: "not valid YAML: " + msg, Source: text}
+	if longBase64.MatchString(text) {
+		e.Source = "[a long word, which may be a key, is not shown]"
+	}
 	if i := strings.IndexByte(text, '\t'); i >= 0 && strings.TrimLeft(text[:i], " ") == "" {
 		e.Suggestion = "YAML is indented with spaces, this line has a tab"
 	}
 	d.errs = append(d.errs, e)
 }
+
+// brokenLine finds the line that breaks a text: the first after the longest run of lines, from the start, that is YAML by
+// itself. 0 means that the text is too long to look.
+func brokenLine(data []byte) int {
+	const sizeLimit, ahead, rounds = 1 << 20, 40, 20
+	if len(data) > sizeLimit {
+		return 0
+	}
+	ends := []int{0} // ends[k] is where the first k lines end
+	for i, c := range data {
+		if c == '\n' {
+			ends = append(ends, i+1)
+		}
+	}
+	if ends[len(ends)-1] < len(data) {
+		ends = append(ends, len(data))
+	}
+	valid := func(k int) bool {
+		_, err := parseYAML(data[:ends[k]])
+		return err == nil
+	}
+	good, bad := 0, len(ends)-1
+	for range rounds {
+		for hi := bad; hi-good > 1; {
+			if mid := (good + hi) / 2; valid(mid) {
+				good = mid
+			} else {
+				hi = mid
+			}
+		}
+		// A list or text over several lines is broken before its end and whole behind it: look whether this is one.
+		next := 0
+		for k := good + 2; k < min(bad, good+ahead) && next == 0; k++ {
+			if valid(k) {
+				next = k
+			}
+		}
+		if next == 0 {
+			break
+		}
+		good = next
+	}
+	return good + 1
+}
+
+// longBase64 is what a line of a private key looks like. What a text means that is not YAML is not known, so it is not printed.
+var longBase64 = regexp.MustCompile(`[A-Za-z0-9+/_=-]{40}`)
+
+var yamlLine = regexp.MustCompile(`line (\d+): `)
 
 // jsonReader builds YAML nodes from valid JSON, with the position of each value.
 type jsonReader struct {

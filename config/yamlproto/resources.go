@@ -63,7 +63,7 @@ func (r *resourceReader) document(n *yaml.Node) {
 }
 
 func (r *resourceReader) envelope(n *yaml.Node) {
-	for key, value := range r.pairs(n) {
+	for key, value := range r.pairs(n, nil) {
 		switch key.Value {
 		case "resources":
 			r.enter(step{name: "resources", index: -1})

@@ -20,7 +20,22 @@ func (d *decoder) scalarNode(n *yaml.Node, fd protoreflect.FieldDescriptor) (ent
 	if !ok {
 		return e, protoreflect.Value{}, false
 	}
+	if d.secret > 0 && target.Kind == yaml.ScalarNode && (fd.Kind() == protoreflect.StringKind || fd.Kind() == protoreflect.BytesKind) {
+		return d.secretScalar(e, target, fd)
+	}
 	v, ok := d.scalar(target, fd)
+	return e, v, ok
+}
+
+// secretScalar reads a scalar that must be shown nowhere, neither in an excerpt nor in a message. File names and names of
+// environment variables are read so too: they stand where the secret itself could.
+func (d *decoder) secretScalar(e entry, n *yaml.Node, fd protoreflect.FieldDescriptor) (entry, protoreflect.Value, bool) {
+	d.src.hide(n)
+	before := len(d.errs)
+	v, ok := d.scalar(n, fd)
+	for _, err := range d.errs[before:] {
+		err.Message, err.Suggestion = "want "+wants(fd)+", the value is secret and not shown", ""
+	}
 	return e, v, ok
 }
 

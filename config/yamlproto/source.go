@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // source is one input text. It lives as long as an Index that points into it.
@@ -14,6 +16,46 @@ type source struct {
 
 	once   sync.Once // guards starts, which only an error needs
 	starts []int     // offset of each line
+
+	// secret has, for each line with a part that must not be shown, the column where it begins. Written by the decoder only.
+	secret map[int]int
+}
+
+// hide keeps a scalar out of every excerpt: the rest of its first line, and the lines it may go on in, which are as many as it
+// has line feeds, and all that are indented deeper than the first.
+func (s *source) hide(n *yaml.Node) {
+	if s.secret == nil {
+		s.secret = make(map[int]int)
+	}
+	indent := func(line int) int {
+		text := s.line(line)
+		return len(text) - len(strings.TrimLeft(text, " -"))
+	}
+	if c, ok := s.secret[n.Line]; !ok || n.Column < c {
+		s.secret[n.Line] = n.Column
+	}
+	own, feeds := indent(n.Line), strings.Count(strings.TrimRight(n.Value, "\n"), "\n")
+	for i := 1; n.Line+i <= len(s.starts); i++ {
+		line := n.Line + i
+		if i > feeds && strings.TrimSpace(s.line(line)) != "" && indent(line) <= own {
+			return
+		}
+		s.secret[line] = 1
+	}
+}
+
+// excerptOf returns a line as it may be shown.
+func (s *source) excerptOf(n int) string {
+	text := s.line(n)
+	if s == nil {
+		return text
+	}
+	if col, ok := s.secret[n]; ok {
+		if rs := []rune(text); col <= len(rs) {
+			text = string(rs[:col-1]) + "[redacted]"
+		}
+	}
+	return text
 }
 
 func newSource(file string, data []byte) *source {

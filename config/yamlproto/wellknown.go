@@ -100,7 +100,7 @@ func (d *decoder) any(n *yaml.Node, m protoreflect.Message) entry {
 
 // anyValue reads the "value" member that stands for a well-known type inside an Any.
 func (d *decoder) anyValue(n *yaml.Node, inner protoreflect.Message) (kids []entry) {
-	for key, value := range d.pairs(n) {
+	for key, value := range d.pairs(n, nil) {
 		switch key.Value {
 		case "@type":
 		case "value":
@@ -195,7 +195,7 @@ func (d *decoder) structure(n *yaml.Node, m protoreflect.Message) entry {
 		return e
 	}
 	mp := m.Mutable(m.Descriptor().Fields().ByNumber(1)).Map()
-	for key, value := range d.pairs(n) {
+	for key, value := range d.pairs(n, nil) {
 		d.enter(step{name: key.Value, index: -1})
 		v := mp.NewValue()
 		kid := d.message(value, v.Message())
