@@ -1,0 +1,253 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/proxy/intercept"
+)
+
+// interceptFlags say what traffic is taken.
+type interceptFlags struct {
+	name                        string
+	port                        uint16
+	interfaces                  []string
+	includeCIDRs                string
+	excludeCIDRs                string
+	excludePorts                string
+	excludeAddrs                []string
+	mark, ownMark               uint32
+	table                       int
+	onDown                      string
+	local, ssh, replySpoofed    bool
+	ipv4Only, ipv6Only, jsonOut bool
+}
+
+func (i *interceptFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&i.name, "intercept-name", intercept.DefaultName, "name of the rules; two with different names can coexist")
+	f.Uint16Var(&i.port, "intercept-port", 0, "port of the transparent listener; default: that of the first listener with transparent: true, or 15001")
+	f.StringSliceVar(&i.interfaces, "intercept-interface", nil, "take traffic that enters here; default: all but lo")
+	f.StringVar(&i.includeCIDRs, "intercept-cidrs", "", "take traffic to these networks only")
+	f.StringVar(&i.excludeCIDRs, "intercept-exclude-cidrs", "", "leave traffic to these networks alone")
+	f.StringVar(&i.excludePorts, "intercept-exclude-ports", "", "leave these destination ports alone")
+	f.StringSliceVar(&i.excludeAddrs, "intercept-exclude", nil, "leave these ip:port destinations alone (control plane, admin and own listeners always are)")
+	f.Uint32Var(&i.mark, "intercept-mark", intercept.DefaultMark, "packet mark of intercepted traffic")
+	f.Uint32Var(&i.ownMark, "intercept-own-mark", intercept.DefaultOwnMark, "packet mark of our own connections")
+	f.IntVar(&i.table, "intercept-table", intercept.DefaultTable, "route table")
+	f.StringVar(&i.onDown, "intercept-on-down", "pass", "what happens to traffic while nothing listens: pass or drop")
+	f.BoolVar(&i.local, "intercept-local", false, "take connections of this machine's own programs too")
+	f.BoolVar(&i.ssh, "intercept-ssh", false, "take port 22 too")
+	f.BoolVar(&i.replySpoofed, "intercept-reply-spoofed", false, "needed with the original_src listener filter: replies to connections made under client addresses are ours")
+	f.BoolVar(&i.ipv4Only, "intercept-ipv4-only", false, "IPv4 only")
+	f.BoolVar(&i.ipv6Only, "intercept-ipv6-only", false, "IPv6 only")
+}
+
+// plan makes the rules' plan; ports is "all" or a list.
+func (i *interceptFlags) plan(ports string) (intercept.Plan, error) {
+	p := intercept.Plan{
+		Name: i.name, ListenPort: i.port, Interfaces: i.interfaces, Mark: i.mark, OwnMark: i.ownMark, Table: i.table,
+		Local: i.local, SSH: i.ssh, ReplySpoofed: i.replySpoofed,
+	}
+	var errs []error
+	note := func(flag string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
+		}
+	}
+	var err error
+	if ports != "" && ports != "all" {
+		p.Ports, err = intercept.ParsePorts(ports)
+		note("intercept", err)
+	}
+	p.ExcludePorts, err = intercept.ParsePorts(i.excludePorts)
+	note("intercept-exclude-ports", err)
+	p.IncludeCIDRs, err = intercept.ParseCIDRs(i.includeCIDRs)
+	note("intercept-cidrs", err)
+	p.ExcludeCIDRs, err = intercept.ParseCIDRs(i.excludeCIDRs)
+	note("intercept-exclude-cidrs", err)
+	for _, s := range i.excludeAddrs {
+		a, err := netip.ParseAddrPort(s)
+		note("intercept-exclude", err)
+		p.ExcludeAddrPorts = append(p.ExcludeAddrPorts, a)
+	}
+	switch i.onDown {
+	case "pass":
+	case "drop":
+		p.OnDown = intercept.Drop
+	default:
+		note("intercept-on-down", fmt.Errorf("%q: want pass or drop", i.onDown))
+	}
+	switch {
+	case i.ipv4Only && i.ipv6Only:
+		note("intercept-ipv6-only", errors.New("with --intercept-ipv4-only nothing is left"))
+	case i.ipv4Only:
+		p.Families = intercept.IPv4
+	case i.ipv6Only:
+		p.Families = intercept.IPv6
+	}
+	return p.WithDefaults(), errors.Join(errs...)
+}
+
+// defaultListenPort is where a plan sends traffic when nothing says otherwise.
+const defaultListenPort = 15001
+
+// startRules takes traffic, with rules that end with this process.
+func (p *process) startRules() error {
+	if p.o.interceptOn == "" {
+		return nil
+	}
+	plan, err := p.o.intercept.plan(p.o.interceptOn)
+	if err != nil {
+		return err
+	}
+	if plan.ListenPort == 0 {
+		plan.ListenPort = p.transparentPort()
+	}
+	plan.ExcludeAddrPorts = append(plan.ExcludeAddrPorts, p.left()...)
+	h, err := intercept.Apply(plan, intercept.Resident)
+	if err != nil {
+		return fmt.Errorf("intercept: %w", err)
+	}
+	p.rules = h
+	p.log.Info("intercepting", zap.Uint16("to port", plan.ListenPort), zap.String("ports", p.o.interceptOn))
+	return nil
+}
+
+// transparentPort is the port of the first transparent listener.
+func (p *process) transparentPort() uint16 {
+	s := p.proxy.Snapshot()
+	for name := range s.Listeners {
+		if m := s.Listener(name); m != nil && m.Transparent && len(m.Addresses) > 0 {
+			return m.Addresses[0].Addr.Port()
+		}
+	}
+	return defaultListenPort
+}
+
+// left are the destinations that interception must leave alone whatever is
+// asked: the control plane and the admin interface.
+func (p *process) left() []netip.AddrPort {
+	var out []netip.AddrPort
+	if a := p.l.boot.Admin; a != nil && a.Addr.IsValid() {
+		out = append(out, a.Addr)
+	}
+	for _, t := range p.l.controlPlanes() {
+		if a, err := netip.ParseAddrPort(t); err == nil {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func interceptCommand() *cobra.Command {
+	c := &cobra.Command{Use: "intercept", Short: "The TPROXY rules: show, install, verify, remove"}
+	c.AddCommand(planCommand(), upCommand(), statusCommand(), downCommand())
+	return c
+}
+
+// ruleFlags are those of the verbs that describe rules.
+func ruleFlags(c *cobra.Command) (*interceptFlags, *string) {
+	i, ports := new(interceptFlags), new(string)
+	i.add(c.Flags())
+	c.Flags().StringVar(ports, "ports", "all", "destination ports to take, e.g. 80,443,8000-8099")
+	return i, ports
+}
+
+func (i *interceptFlags) full(ports string) (intercept.Plan, error) {
+	p, err := i.plan(ports)
+	if p.ListenPort == 0 {
+		p.ListenPort = defaultListenPort
+	}
+	if err == nil {
+		err = p.Validate()
+	}
+	return p, err
+}
+
+func planCommand() *cobra.Command {
+	c := &cobra.Command{Use: "plan", Short: "Show the rules; change nothing", Args: cobra.NoArgs}
+	i, ports := ruleFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		p, err := i.full(*ports)
+		if err != nil {
+			return err
+		}
+		return intercept.PrintPlan(c.OutOrStdout(), p)
+	}
+	return c
+}
+
+func upCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "up", Short: "Install rules that outlive this command; traffic flows on while nothing listens", Args: cobra.NoArgs,
+	}
+	i, ports := ruleFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		p, err := i.full(*ports)
+		if err != nil {
+			return err
+		}
+		h, err := intercept.Apply(p, intercept.Installed)
+		if err != nil {
+			return err
+		}
+		h.Release()
+		fmt.Fprintf(c.OutOrStdout(), "installed %s: to port %d; undo with: weir intercept down --name %s\n", p.TableName(), p.ListenPort, p.Name)
+		return nil
+	}
+	return c
+}
+
+func statusCommand() *cobra.Command {
+	c := &cobra.Command{Use: "status", Short: "What rules there are, and what they have taken", Args: cobra.NoArgs}
+	name := c.Flags().String("name", intercept.DefaultName, "name of the rules")
+	asJSON := c.Flags().Bool("json", false, "as JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		s, err := intercept.GetStatus(*name)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			e := json.NewEncoder(c.OutOrStdout())
+			e.SetIndent("", " ")
+			return e.Encode(s)
+		}
+		return printStatus(c.OutOrStdout(), s)
+	}
+	return c
+}
+
+func printStatus(w io.Writer, s intercept.Status) error {
+	var findings []intercept.Finding
+	if s.Plan != nil {
+		findings = intercept.Verify(*s.Plan)
+	}
+	if err := intercept.PrintStatus(w, s, findings); err != nil {
+		return err
+	}
+	if len(findings) > 0 {
+		return problem{fmt.Errorf("%d findings", len(findings))}
+	}
+	return nil
+}
+
+func downCommand() *cobra.Command {
+	c := &cobra.Command{Use: "down", Short: "Remove the rules and restore what they changed", Args: cobra.NoArgs}
+	name := c.Flags().String("name", intercept.DefaultName, "name of the rules")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := intercept.Remove(*name); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.OutOrStdout(), "removed %s\n", strings.TrimSpace(*name))
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/cluster"
+)
+
+func validateCommand() *cobra.Command {
+	o := new(flags)
+	c := &cobra.Command{
+		Use: "validate -c bootstrap.yaml", Short: "Check a configuration: every mistake, each at its line", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return validate(o, c.OutOrStdout()) },
+	}
+	o.add(c.Flags())
+	return c
+}
+
+// validate reads a configuration and starts nothing. Remarks on what is valid
+// and hardly meant go to standard error.
+func validate(o *flags, w io.Writer) error {
+	l, err := load(o)
+	if err != nil {
+		return err
+	}
+	for _, remark := range l.snapshot().Lint() {
+		fmt.Fprintln(os.Stderr, "note:", remark)
+	}
+	name := o.configPath
+	if name == "" {
+		name = "--config-yaml"
+	}
+	fmt.Fprintf(w, "configuration '%s' OK\n", name)
+	return nil
+}
+
+// snapshot is the static configuration by itself.
+func (l *loaded) snapshot() *config.Snapshot {
+	s := &config.Snapshot{Listeners: map[string]*config.Resource{}, Clusters: map[string]*config.Resource{}}
+	for _, r := range l.static {
+		if _, ok := r.Value.(*cluster.Cluster); ok {
+			s.Clusters[r.Name] = r
+		} else {
+			s.Listeners[r.Name] = r
+		}
+	}
+	return s
+}
