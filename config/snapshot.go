@@ -16,7 +16,7 @@ type Resource struct {
 	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster or *cluster.Assignment
 	Refs     []extension.Ref // what must be there before this one can serve
 	Raw      *anypb.Any      // as received: compared by bytes, printed by /config_dump
-	Degraded []string        // paths of unsupported fields that were accepted and listed
+	Degraded []string        // fields that were accepted without effect: path and why
 }
 
 // A Snapshot is the whole configuration at one moment. It is never changed: a
