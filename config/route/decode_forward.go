@@ -122,7 +122,9 @@ func (d *decoder) weighted(wc *routev3.WeightedCluster, rt *Route) (*Weighted, e
 	case out.Total > math.MaxUint32:
 		errs.Addf("clusters", "the sum of the weights is %d, more than %d", out.Total, uint32(math.MaxUint32))
 	case wc.TotalWeight.GetValue() > 0 && uint64(wc.TotalWeight.Value) != out.Total:
-		errs.Addf("total_weight", "%d, but the weights add up to %d (leave it out: it is deprecated)", wc.TotalWeight.Value, out.Total)
+		// Envoy no longer looks at it: what counts is the sum.
+		d.lint(rt, "route.weighted_clusters.total_weight", "deprecated and not looked at: it says %d, and the weights add up to %d",
+			wc.TotalWeight.Value, out.Total)
 	}
 	return out, errs.Err()
 }

@@ -2,6 +2,7 @@ package route
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,16 +41,24 @@ func (d *Redirect) appendPath(dst, path []byte) []byte {
 		query = nil
 	}
 	if d.Path != "" {
+		if d.Path[0] != '/' { // the host would go on into the path
+			dst = append(dst, '/')
+		}
 		dst = append(dst, d.Path...)
 		if strings.IndexByte(d.Path, '?') >= 0 {
 			return dst
 		}
 		return append(dst, query...)
 	}
-	if d.criteria == nil {
-		dst = append(dst, head...)
-	} else {
+	from := len(dst)
+	if d.PrefixSet || d.Regex != nil {
 		dst = d.criteria.rewrite(dst, head, d.PrefixSet, d.Prefix, d.Regex)
+	}
+	switch {
+	case len(dst) == from:
+		dst = append(dst, head...)
+	case dst[from] != '/':
+		dst = slices.Insert(dst, from, '/')
 	}
 	return append(dst, query...)
 }

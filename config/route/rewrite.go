@@ -84,9 +84,11 @@ func (r *Route) AppendPath(dst, path []byte) []byte {
 }
 
 // rewrite puts prefix in place of what the criteria matched — of the whole path
-// for path and safe_regex — or replaces the matches of x; the query stays.
+// for path and safe_regex — or replaces the matches of x; the query stays. What
+// would become nothing stays as it is (Envoy 1.40, measured).
 func (c *criteria) rewrite(dst, path []byte, prefixSet bool, prefix string, x *RegexRewrite) []byte {
 	head, query := match.SplitPath(path)
+	from := len(dst)
 	switch {
 	case prefixSet:
 		dst = append(dst, prefix...)
@@ -95,7 +97,8 @@ func (c *criteria) rewrite(dst, path []byte, prefixSet bool, prefix string, x *R
 		}
 	case x != nil:
 		dst = x.Append(dst, head)
-	default:
+	}
+	if len(dst) == from {
 		dst = append(dst, head...)
 	}
 	return append(dst, query...)
@@ -117,7 +120,9 @@ func (f *Forward) AppendHost(dst []byte, w *ClusterWeight, r *Request) (host []b
 		return append(dst, v...), len(v) > 0
 	case rw.HostRegex != nil:
 		head, _ := match.SplitPath(r.Path)
-		return rw.HostRegex.Append(dst, head), true
+		from := len(dst)
+		dst = rw.HostRegex.Append(dst, head)
+		return dst, len(dst) > from
 	}
 	return dst, false
 }
