@@ -5,9 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cncf/xds/go/udpa/annotations"
 	"go.yaml.in/yaml/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -183,13 +181,12 @@ func (d *decoder) fields(n *yaml.Node, m protoreflect.Message, skip string) (kid
 			oneofs[od.Name()] = key
 		}
 		d.enter(step{name: string(fd.Name()), index: -1})
+		before := d.secret
 		if isSensitive(fd) {
 			d.secret++
 		}
 		kid := d.field(value, m, fd)
-		if isSensitive(fd) {
-			d.secret--
-		}
+		d.secret = before
 		d.leave()
 		kid.name = string(fd.Name())
 		if value.Kind != yaml.ScalarNode {
@@ -236,19 +233,6 @@ func (d *decoder) pairs(n *yaml.Node, md protoreflect.MessageDescriptor) func(yi
 	}
 }
 
-// hideSkipped hides a value that is not read, when it is secret or may be: fd is the field it was for, nil when that is unknown.
-func (d *decoder) hideSkipped(n *yaml.Node, fd protoreflect.FieldDescriptor) {
-	if d.secret == 0 && (fd == nil || !isSensitive(fd)) {
-		return
-	}
-	if n.Kind == yaml.ScalarNode {
-		d.src.hide(n)
-	}
-	for _, c := range n.Content {
-		d.hideSkipped(c, fd)
-	}
-}
-
 func (d *decoder) unknownField(key, value *yaml.Node, md protoreflect.MessageDescriptor) {
 	d.hideSkipped(value, findField(md, Nearest(key.Value, fieldNames(md, true))))
 	if key.Value == "@type" {
@@ -262,110 +246,6 @@ func (d *decoder) unknownField(key, value *yaml.Node, md protoreflect.MessageDes
 	if len(e.Valid) == 0 {
 		e.Suggestion = "this message has no fields"
 	}
-}
-
-// field reads a value into one field of m.
-func (d *decoder) field(n *yaml.Node, m protoreflect.Message, fd protoreflect.FieldDescriptor) entry {
-	switch {
-	case fd.IsMap():
-		return d.mapField(n, m.Mutable(fd).Map(), fd)
-	case fd.IsList():
-		return d.list(n, m.Mutable(fd).List(), fd)
-	case fd.Message() != nil:
-		return d.message(n, m.Mutable(fd).Message())
-	default:
-		e, v, ok := d.scalarNode(n, fd)
-		if ok {
-			m.Set(fd, v)
-		}
-		return e
-	}
-}
-
-func (d *decoder) list(n *yaml.Node, l protoreflect.List, fd protoreflect.FieldDescriptor) entry {
-	n, done, ok := d.resolve(n)
-	defer done()
-	e := d.entryAt(n, kindList)
-	if !ok {
-		return e
-	}
-	if n.Kind != yaml.SequenceNode {
-		err := d.fail(n, "field %s wants a list, found %s", quote(string(fd.Name())), describe(n))
-		err.Suggestion = `write each item after "- "`
-		return e
-	}
-	e.kids = make([]entry, 0, len(n.Content))
-	for i, item := range n.Content {
-		d.enter(step{index: i})
-		var kid entry
-		switch {
-		case isNull(item) && !nullable(fd):
-			d.fail(item, "item %d of %s is null", i, quote(string(fd.Name())))
-			kid = d.entryAt(item, kindScalar)
-		case fd.Message() != nil:
-			v := l.NewElement()
-			kid = d.message(item, v.Message())
-			l.Append(v)
-		default:
-			var v protoreflect.Value
-			var ok bool
-			if kid, v, ok = d.scalarNode(item, fd); ok {
-				l.Append(v)
-			}
-		}
-		d.leave()
-		e.kids = append(e.kids, kid)
-	}
-	return e
-}
-
-func (d *decoder) mapField(n *yaml.Node, mp protoreflect.Map, fd protoreflect.FieldDescriptor) entry {
-	n, done, ok := d.resolve(n)
-	defer done()
-	e := d.entryAt(n, kindMap)
-	if !ok {
-		return e
-	}
-	if n.Kind != yaml.MappingNode {
-		d.fail(n, "field %s wants a mapping, found %s", quote(string(fd.Name())), describe(n))
-		return e
-	}
-	vd := fd.MapValue()
-	for key, value := range d.pairs(n, nil) {
-		d.enter(step{name: key.Value, index: -1})
-		kid := d.entryAt(value, kindScalar)
-		if k, ok := d.mapKey(key, fd.MapKey()); ok {
-			switch {
-			case mp.Has(k):
-				d.fail(key, "key %s is repeated in another spelling", quote(key.Value))
-			case isNull(value) && !nullable(vd):
-				d.fail(value, "the value of key %s is null", quote(key.Value))
-			case vd.Message() != nil:
-				v := mp.NewValue()
-				kid = d.message(value, v.Message())
-				mp.Set(k, v)
-			default:
-				var v protoreflect.Value
-				var ok bool
-				if kid, v, ok = d.scalarNode(value, vd); ok {
-					mp.Set(k, v)
-				}
-			}
-		}
-		d.leave()
-		kid.name = key.Value
-		if value.Kind != yaml.ScalarNode {
-			kid.pos = pos{int32(key.Line), int32(key.Column)}
-		}
-		e.kids = append(e.kids, kid)
-	}
-	return e
-}
-
-// isSensitive tells the fields that Envoy marks as secret (udpa.annotations.sensitive: private keys, passwords, tokens).
-func isSensitive(fd protoreflect.FieldDescriptor) bool {
-	o := fd.Options()
-	return proto.HasExtension(o, annotations.E_Sensitive) && proto.GetExtension(o, annotations.E_Sensitive) == true
 }
 
 // findField finds a field by proto name or by its lowerCamelCase JSON name.
