@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -240,97 +239,6 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 
 func (w *world) step(h Happening) { w.act(w.s.Step(Event{w.now, h})) }
 
-// act prints actions and does those that have an answer.
-func (w *world) act(actions []Action) {
-	for _, a := range actions {
-		switch a := a.(type) {
-		case Connect:
-			w.printf("connect %s", w.o.Sources[a.Source].Name)
-		case Send:
-			w.printSend(a)
-		case DecodeItems:
-			names := make([]string, len(a.Items))
-			for i, it := range a.Items {
-				n, _ := nameOf(it.Value)
-				names[i] = string(n)
-			}
-			w.printf("decode %s %v", shortOf(a.TypeURL), names)
-			if w.held {
-				w.todo = append(w.todo, a)
-			} else {
-				w.decode(a)
-			}
-		case Publish:
-			w.printPublish(a.Snapshot)
-		case StartTimer:
-			w.printf("start timer %q %v", a.ID, a.After)
-			w.timers[a.ID] = w.now.Add(a.After)
-		case StopTimer:
-			w.printf("stop timer %q", a.ID)
-			delete(w.timers, a.ID)
-		case Log:
-			if a.Level > Debug {
-				w.printf("%s: %s", a.Level, strings.ReplaceAll(a.Text, "\n", "\n    "))
-			}
-		}
-	}
-}
-
-func (w *world) decode(d DecodeItems) {
-	w.step(Decoded{d.TypeURL, d.Seq, Decode(fakeDecode).all(d.TypeURL, d.Items)})
-}
-
-func (w *world) printSend(a Send) {
-	r := a.Request
-	kind := "ask"
-	if r.ResponseNonce != "" {
-		kind = "ACK"
-	}
-	if r.ErrorDetail != nil {
-		kind = "NACK"
-	}
-	w.b.WriteString("send " + w.o.Sources[a.Source].Name + " " + shortOf(r.TypeUrl) + " " + kind)
-	fmt.Fprintf(&w.b, " v=%q n=%q", r.VersionInfo, r.ResponseNonce)
-	if k, _ := kindOf(r.TypeUrl); !rows[k].full {
-		fmt.Fprintf(&w.b, " names=%v", r.ResourceNames)
-	}
-	if r.Node != nil {
-		fmt.Fprintf(&w.b, " node=%s", r.Node.Id)
-	}
-	w.b.WriteString("\n")
-	if r.ErrorDetail != nil {
-		w.printf("    %s", strings.ReplaceAll(r.ErrorDetail.Message, "\n", "\n    "))
-	}
-}
-
-// printPublish lists a snapshot; a star marks what is not the same pointer as before.
-func (w *world) printPublish(n *config.Snapshot) {
-	fmt.Fprintf(&w.b, "publish %d:", n.Version)
-	for _, m := range []struct {
-		word     string
-		now, old map[string]*config.Resource
-	}{
-		{"cds", n.Clusters, w.snap.Clusters}, {"eds", n.Endpoints, w.snap.Endpoints},
-		{"lds", n.Listeners, w.snap.Listeners}, {"rds", n.Routes, w.snap.Routes},
-	} {
-		var l []string
-		for _, name := range slices.Sorted(maps.Keys(m.now)) {
-			r, v := m.now[name], "static"
-			if !r.Static {
-				v = r.Version
-			}
-			star := ""
-			if m.old[name] != r {
-				star = "*"
-			}
-			l = append(l, name+"@"+v+star)
-		}
-		fmt.Fprintf(&w.b, " %s[%s]", m.word, strings.Join(l, " "))
-	}
-	w.b.WriteString("\n")
-	w.snap = n
-}
-
 // advance moves the clock and fires what runs out on the way.
 func (w *world) advance(d time.Duration) {
 	end := w.now.Add(d)
@@ -350,48 +258,6 @@ func (w *world) advance(d time.Duration) {
 		w.step(TimerFired{id})
 	}
 	w.now = end
-}
-
-func (w *world) status() {
-	st := w.s.Status()
-	w.printf("snapshot %d, applied %d %s", st.Snapshot, st.Applied, st.ApplyErr)
-	for _, s := range st.Sources {
-		w.printf("source %s connected=%v since=%v failures=%d err=%q", s.Name, s.Connected, s.Since.Sub(epoch), s.Failures, s.Err)
-	}
-	for _, t := range st.Types {
-		if t.Source == "" && len(t.Resources) == 0 {
-			continue
-		}
-		c := t.Counters
-		w.printf("%s v=%q n=%q names=%v attempt=%d success=%d rejected=%d failure=%d timeout=%d", t.Short, t.Version, t.Nonce,
-			t.Names, c.Attempt, c.Success, c.Rejected, c.Failure, c.FetchTimeout)
-		if t.NACK != nil {
-			w.printf("  last NACK v=%q n=%q standing=%v: %s", t.NACK.Version, t.NACK.Nonce, t.NACK.Standing,
-				strings.ReplaceAll(t.NACK.Text, "\n", " | "))
-		}
-		for _, r := range t.Resources {
-			w.b.WriteString("  " + r.Name + " " + string(r.State))
-			if r.Static {
-				w.b.WriteString(" static")
-			}
-			if r.Version != "" {
-				w.b.WriteString(" serves=" + r.Version)
-			}
-			if r.Next != "" {
-				w.b.WriteString(" next=" + r.Next)
-			}
-			if len(r.Degraded) > 0 {
-				fmt.Fprintf(&w.b, " degraded=%v", r.Degraded)
-			}
-			if r.Error != nil {
-				fmt.Fprintf(&w.b, " error(v=%s)=%q", r.Error.Version, r.Error.Text)
-			}
-			w.b.WriteString("\n")
-		}
-	}
-	for _, m := range st.Warming {
-		w.printf("warming %s %s since %v: %s", shortOf(m.TypeURL), m.Name, m.Since.Sub(epoch), m.Blocker)
-	}
 }
 
 // fields splits a line at blanks; a double-quoted value keeps its own, and ' in it stands for ".

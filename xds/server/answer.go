@@ -14,13 +14,18 @@ import (
 type answers struct {
 	o Options
 
-	mu   sync.Mutex
-	sent map[sentKey]sent // guarded by mu
+	mu    sync.Mutex
+	sent  map[sentKey]sent     // guarded by mu
+	nodes map[streamKey]string // guarded by mu: only the first request of a stream has a node
+}
+
+type streamKey struct {
+	id    int64
+	delta bool
 }
 
 type sentKey struct {
-	stream  int64
-	delta   bool
+	streamKey
 	typeURL string
 }
 
@@ -34,7 +39,9 @@ var (
 	_ delta.Callbacks = (*answers)(nil)
 )
 
-func newAnswers(o Options) *answers { return &answers{o: o, sent: map[sentKey]sent{}} }
+func newAnswers(o Options) *answers {
+	return &answers{o: o, sent: map[sentKey]sent{}, nodes: map[streamKey]string{}}
+}
 
 // The methods below are the callbacks of the two protocol variants (sotw.Callbacks, delta.Callbacks).
 
@@ -49,21 +56,21 @@ func (a *answers) OnDeltaStreamOpen(_ context.Context, id int64, _ string) error
 }
 
 func (a *answers) OnStreamClosed(id int64, _ *corev3.Node) {
-	a.forget(id, false)
+	a.forget(streamKey{id, false})
 	a.stream(id, false)
 }
 
 func (a *answers) OnDeltaStreamClosed(id int64, _ *corev3.Node) {
-	a.forget(id, true)
+	a.forget(streamKey{id, true})
 	a.stream(id, false)
 }
 
 func (a *answers) OnStreamResponse(_ context.Context, id int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
-	a.record(sentKey{id, false, r.GetTypeUrl()}, sent{nonce: r.GetNonce(), version: r.GetVersionInfo()})
+	a.record(sentKey{streamKey{id, false}, r.GetTypeUrl()}, sent{nonce: r.GetNonce(), version: r.GetVersionInfo()})
 }
 
 func (a *answers) OnStreamDeltaResponse(id int64, _ *discoveryv3.DeltaDiscoveryRequest, r *discoveryv3.DeltaDiscoveryResponse) {
-	a.record(sentKey{id, true, r.GetTypeUrl()}, sent{nonce: r.GetNonce(), version: r.GetSystemVersionInfo()})
+	a.record(sentKey{streamKey{id, true}, r.GetTypeUrl()}, sent{nonce: r.GetNonce(), version: r.GetSystemVersionInfo()})
 }
 
 func (a *answers) stream(id int64, open bool) {
@@ -78,61 +85,60 @@ func (a *answers) record(k sentKey, s sent) {
 	a.sent[k] = s
 }
 
-func (a *answers) forget(stream int64, delta bool) {
+func (a *answers) forget(s streamKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	delete(a.nodes, s)
 	for k := range a.sent {
-		if k.stream == stream && k.delta == delta {
+		if k.streamKey == s {
 			delete(a.sent, k)
 		}
 	}
 }
 
-// about finds the response that a nonce answers. A later request with the same nonce only changes a subscription: it is no other
-// answer.
-func (a *answers) about(k sentKey, nonce string) (s sent, first bool) {
+// about finds what a request answers. A later request with the same nonce only changes a subscription: it is no other answer.
+func (a *answers) about(k sentKey, node *corev3.Node, nonce, text string) (x Answer, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s, ok := a.sent[k]
-	if !ok || nonce == "" || s.nonce != nonce {
-		return sent{}, false
+	if node.GetId() != "" {
+		a.nodes[k.streamKey] = node.GetId()
 	}
-	first = !s.answered
+	s, ok := a.sent[k]
+	if !ok || s.answered || nonce == "" || s.nonce != nonce {
+		return Answer{}, false
+	}
 	s.answered = true
 	a.sent[k] = s
-	return s, first
+	return Answer{
+		Stream: k.id, Delta: k.delta, Node: a.nodes[k.streamKey], TypeURL: k.typeURL, Version: s.version, Nonce: nonce, Err: text,
+	}, true
 }
 
+// OnStreamRequest tells of an answer.
 func (a *answers) OnStreamRequest(id int64, r *discoveryv3.DiscoveryRequest) error {
-	s, first := a.about(sentKey{id, false, r.GetTypeUrl()}, r.GetResponseNonce())
-	if !first {
+	x, ok := a.about(sentKey{streamKey{id, false}, r.GetTypeUrl()}, r.GetNode(), r.GetResponseNonce(), r.GetErrorDetail().GetMessage())
+	if !ok {
 		return nil
 	}
-	a.answer(Answer{
-		Stream: id, Node: r.GetNode().GetId(), TypeURL: r.GetTypeUrl(), Version: s.version, Nonce: s.nonce,
-		Err: r.GetErrorDetail().GetMessage(),
-	})
 	if r.GetErrorDetail() != nil {
 		// A NACK names the version before. The cache would take that for a client that is behind and send the refused version
 		// again, at once and for ever. It is sent again when it changes.
-		r.VersionInfo = s.version
+		r.VersionInfo = x.Version
 	}
+	a.tell(x)
 	return nil
 }
 
+// OnStreamDeltaRequest tells of an answer.
 func (a *answers) OnStreamDeltaRequest(id int64, r *discoveryv3.DeltaDiscoveryRequest) error {
-	s, first := a.about(sentKey{id, true, r.GetTypeUrl()}, r.GetResponseNonce())
-	if !first {
-		return nil
+	x, ok := a.about(sentKey{streamKey{id, true}, r.GetTypeUrl()}, r.GetNode(), r.GetResponseNonce(), r.GetErrorDetail().GetMessage())
+	if ok {
+		a.tell(x)
 	}
-	a.answer(Answer{
-		Stream: id, Node: r.GetNode().GetId(), Delta: true, TypeURL: r.GetTypeUrl(), Version: s.version, Nonce: s.nonce,
-		Err: r.GetErrorDetail().GetMessage(),
-	})
 	return nil
 }
 
-func (a *answers) answer(x Answer) {
+func (a *answers) tell(x Answer) {
 	if a.o.OnAnswer != nil {
 		a.o.OnAnswer(x)
 	}

@@ -133,6 +133,9 @@ func (s *Server) serve(set *resourceSet) error {
 	if err != nil {
 		return err
 	}
+	if s.snap != nil && equal(s.snap, next) {
+		return nil
+	}
 	for _, stage := range stages(s.snap, next) {
 		if err := s.cache.SetSnapshot(context.Background(), everyNode, stage); err != nil {
 			return fmt.Errorf("serve snapshot: %w", err)

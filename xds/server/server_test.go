@@ -268,16 +268,18 @@ func TestDelta(t *testing.T) {
 	}
 	exchange := func(nonce string) *discoveryv3.DeltaDiscoveryResponse {
 		t.Helper()
-		if err := st.Send(&discoveryv3.DeltaDiscoveryRequest{
-			TypeUrl: resource.ClusterType, ResponseNonce: nonce, Node: &corev3.Node{Id: "n"},
-		}); err != nil {
+		r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: resource.ClusterType, ResponseNonce: nonce}
+		if nonce == "" { // only the first request has a node
+			r.Node = &corev3.Node{Id: "n"}
+		}
+		if err := st.Send(r); err != nil {
 			t.Fatal(err)
 		}
-		r, err := st.Recv()
+		resp, err := st.Recv()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r
+		return resp
 	}
 	first := exchange("")
 	if len(first.Resources) != 2 {

@@ -129,6 +129,16 @@ func version(resources []types.Resource) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:6]), nil // 48 bits tell the versions of one folder apart
 }
 
+// equal says that two snapshots have the same content.
+func equal(a, b *cache.Snapshot) bool {
+	for t := range types.UnknownType {
+		if a.Resources[t].Version != b.Resources[t].Version {
+			return false
+		}
+	}
+	return true
+}
+
 // order is make before break (Envoy: eventual consistency considerations). Other types come with the last stage.
 var order = [...]types.ResponseType{types.Cluster, types.Endpoint, types.Secret, types.Listener, types.Route}
 
