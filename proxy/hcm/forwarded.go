@@ -3,6 +3,7 @@ package hcm
 import (
 	"bytes"
 	"net/netip"
+	"unsafe"
 
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/stream"
@@ -117,15 +118,25 @@ func appendXFF(h *header.Headers, addr []byte) {
 
 // hop reads the n-th address from the right of an x-forwarded-for list.
 func hop(xff []byte, n int) (netip.Addr, bool) {
-	for {
+	for len(xff) > 0 {
 		i := bytes.LastIndexByte(xff, ',')
 		if n == 0 {
-			a, err := netip.ParseAddr(string(bytes.TrimSpace(xff[i+1:])))
-			return a, err == nil
+			return parseAddr(bytes.TrimSpace(xff[i+1:]))
 		}
 		if i < 0 {
-			return netip.Addr{}, false
+			break
 		}
 		xff, n = xff[:i], n-1
 	}
+	return netip.Addr{}, false
+}
+
+// parseAddr is netip.ParseAddr without a copy of the text: an address holds none
+// of it unless it has a zone, which no address of another machine has.
+func parseAddr(b []byte) (netip.Addr, bool) {
+	if len(b) == 0 || bytes.IndexByte(b, '%') >= 0 {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(unsafe.String(&b[0], len(b)))
+	return a, err == nil
 }
