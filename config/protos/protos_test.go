@@ -3,9 +3,12 @@ package protos
 import (
 	"testing"
 
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Every type is in the table once, and an Any of it resolves.
 func TestTypesResolve(t *testing.T) {
