@@ -30,6 +30,7 @@ type Stream struct {
 	RequestHeaderBytes       uint64
 	ResponseHeaderBytes      uint64
 	UpstreamFailure          string // transport failure reason
+	HealthCheck              bool   // the health_check filter took it for one (Envoy: StreamInfo::healthCheck)
 
 	// Times; zero when the moment never came.
 	Start             time.Time // first byte of the request head seen

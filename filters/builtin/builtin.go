@@ -1,0 +1,28 @@
+// Package builtin is the table of every extension that the proxy has: what is
+// not in it does not exist.
+package builtin
+
+import (
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/filters/accesslog/file"
+	"github.com/weirproxy/weir/filters/accesslog/stream"
+	"github.com/weirproxy/weir/filters/http/router"
+	"github.com/weirproxy/weir/filters/network/hcm"
+)
+
+// Filters lists the factories in the order a connection meets them. Load-balancing
+// policies have a table of their own, proxy/upstream/lb.
+func Filters() []*extension.Factory {
+	return []*extension.Factory{
+		// Network filters.
+		hcm.Factory(),
+
+		// HTTP filters.
+		router.Factory(),
+
+		// Access loggers.
+		file.Factory(),
+		stream.StdoutFactory(),
+		stream.StderrFactory(),
+	}
+}
