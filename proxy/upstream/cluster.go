@@ -32,6 +32,7 @@ type Cluster struct {
 	normal     limits
 	high       limits
 	guarded    atomic.Bool // hosts have breakers
+	exact      atomic.Bool // there are connections only one client can use
 	unresolved atomic.Bool // DNS has given no address
 	gen        atomic.Uint32
 	removed    atomic.Bool

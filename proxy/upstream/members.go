@@ -135,12 +135,7 @@ func (c *Cluster) drop(h *Host, now time.Time) {
 
 // drainLocked closes all idle connections. c.mu is held.
 func (c *Cluster) drainLocked() {
-	for _, h := range c.order {
-		h.idle.drain()
-	}
-	if c.original != nil {
-		c.original.each(func(h *Host) { h.idle.drain() })
-	}
+	c.eachHost(func(h *Host) bool { h.idle.drain(); return true })
 }
 
 // guard gives a host the breaker the configuration asks for, a new one.

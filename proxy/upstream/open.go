@@ -59,11 +59,14 @@ func (c *Cluster) idle(h *Host, key *poolKey) *Attempt {
 		if a == nil {
 			return nil
 		}
-		// The hang-up may be on its way to the pool.
-		if !a.hungUp() && a.gen == c.gen.Load() {
+		switch {
+		case a.hungUp(): // the Watcher is on its way to the pool
+			a.destroy(endRemote)
+		case a.gen != c.gen.Load():
+			a.destroy(endLocal)
+		default:
 			return a
 		}
-		a.destroy(endRemote)
 	}
 }
 

@@ -75,22 +75,24 @@ func (c *Cluster) clean(before time.Time) {
 	c.stats.MembershipHealthy.Set(int64(len(o.hosts)))
 }
 
-func (o *original) each(f func(*Host)) {
+// list gives the hosts of the moment.
+func (o *original) list() []*Host {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
+	out := make([]*Host, 0, len(o.hosts))
 	for _, h := range o.hosts {
-		f(h)
+		out = append(out, h)
 	}
+	return out
 }
 
 // eachHost calls f for every host until it gives false.
 func (c *Cluster) eachHost(f func(*Host) bool) {
+	hosts := c.set.Load().hosts
 	if c.original != nil {
-		more := true
-		c.original.each(func(h *Host) { more = more && f(h) })
-		return
+		hosts = c.original.list()
 	}
-	for _, h := range c.set.Load().hosts {
+	for _, h := range hosts {
 		if !f(h) {
 			return
 		}

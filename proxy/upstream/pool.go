@@ -24,6 +24,10 @@ func (k *poolKey) plain() bool {
 	return !k.transparent && k.mark == 0 && !k.source.Addr().IsValid()
 }
 
+// exact tells whether the source port is the client's, so that nobody but that one
+// client connection can use the connection.
+func (k *poolKey) exact() bool { return k.source.Port() != 0 }
+
 // A pool has the idle connections to one host: the one that was used last is
 // taken first, so that what is not needed grows old and is closed.
 type pool struct {
@@ -106,6 +110,9 @@ func (p *pool) push(a *Attempt, now time.Time) bool {
 		return false
 	}
 	a.idle, a.since = true, now
+	if a.key.exact() {
+		a.Host.cluster.exact.Store(true)
+	}
 	p.stack(&a.key, true).push(a)
 	p.n++
 	return true

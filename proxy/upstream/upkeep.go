@@ -15,6 +15,11 @@ const (
 	maxSweep = 5 * time.Minute
 )
 
+// exactIdle is how long a connection stays idle that only one client connection
+// can use: its client has most likely gone, and the address it is bound to will be
+// the client's again.
+const exactIdle = 30 * time.Second
+
 // schedule starts the cluster's recurring work.
 func (c *Cluster) schedule(s *schedule, now time.Time) {
 	add := func(first time.Time, run func(time.Time) time.Time) {
@@ -28,7 +33,13 @@ func (c *Cluster) schedule(s *schedule, now time.Time) {
 	c.tasks = nil
 	cfg := c.cfg.Load()
 	if every := sweepEvery(cfg.HTTP.IdleTimeout, cfg.HTTP.MaxConnDuration); every > 0 {
-		add(now.Add(every), func(now time.Time) time.Time { c.sweep(now); return now.Add(every) })
+		add(now.Add(every), func(now time.Time) time.Time {
+			c.sweep(now)
+			if c.exact.Load() {
+				return now.Add(min(every, exactIdle/2))
+			}
+			return now.Add(every)
+		})
 	}
 	if o := cfg.Outlier; o != nil && o.Interval > 0 {
 		add(now.Add(o.Interval), func(now time.Time) time.Time {
@@ -64,7 +75,9 @@ func (c *Cluster) sweep(now time.Time) {
 	idle, life := cfg.HTTP.IdleTimeout, cfg.HTTP.MaxConnDuration
 	c.eachHost(func(h *Host) bool {
 		if idle > 0 {
-			for _, a := range h.idle.collect(func(a *Attempt) bool { return now.Sub(a.since) >= idle }) {
+			for _, a := range h.idle.collect(func(a *Attempt) bool {
+				return now.Sub(a.since) >= idle || a.key.exact() && now.Sub(a.since) >= exactIdle
+			}) {
 				c.stats.CxIdleTimeout.Inc()
 				a.destroy(endLocal)
 			}

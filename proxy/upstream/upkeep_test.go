@@ -19,6 +19,9 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/dns"
 )
 
+// pass lets fake time pass.
+func pass(d time.Duration) { <-time.NewTimer(d).C }
+
 // inBubble runs f with a running Manager in fake time, without sockets.
 func inBubble(t *testing.T, o Options, f func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -100,11 +103,11 @@ func TestEjectionAndReturn(t *testing.T) {
 		if c.Stats().MembershipHealthy.Value() != 3 || c.outlier.Active.Value() != 1 || c.outlier.Enforced5xx.Value() != 1 {
 			t.Errorf("healthy %d, active %d, enforced %d", c.Stats().MembershipHealthy.Value(), c.outlier.Active.Value(), c.outlier.Enforced5xx.Value())
 		}
-		time.Sleep(25 * time.Second)
+		pass(25 * time.Second)
 		if got := c.Hosts(); got[0].Ejections+got[1].Ejections+got[2].Ejections+got[3].Ejections != 1 || !bad.Ejected() {
 			t.Error("back too early")
 		}
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		synctest.Wait()
 		if bad.Ejected() || picks(t, c, 100)[bad.String()] != 25 {
 			t.Error("not back after 30 s")
@@ -125,7 +128,7 @@ func TestOriginalDestinationsAreForgotten(t *testing.T) {
 		_, _ = c.Pick(&PickInfo{Dest: quiet})
 		for range 5 {
 			h, _ := c.Pick(&PickInfo{Dest: busy})
-			time.Sleep(3 * time.Second)
+			pass(3 * time.Second)
 			synctest.Wait()
 			if again, _ := c.Pick(&PickInfo{Dest: busy}); again != h {
 				t.Error("a host in use was forgotten")
@@ -184,13 +187,13 @@ func TestStrictDNSFollowsTheName(t *testing.T) {
 			t.Errorf("unresolved: %v", err)
 		}
 		at := func(d time.Duration, want string) {
-			time.Sleep(d)
+			pass(d)
 			synctest.Wait()
 			if got := names(c); got != want {
 				t.Errorf("after %v: hosts %q, want %q", time.Since(q.start), got, want)
 			}
 		}
-		at(3*time.Second, "192.0.2.1:80 192.0.2.2:80") // asked again after failure_refresh
+		at(3*time.Second, "192.0.2.1:80 192.0.2.2:80")  // asked again after failure_refresh
 		at(10*time.Second, "192.0.2.1:80 192.0.2.2:80") // the TTL is over, nobody answers: they stay
 		at(3*time.Second, "192.0.2.2:80")
 		at(5*time.Second, "")
@@ -221,12 +224,12 @@ func TestLogicalDNSKeepsItsHost(t *testing.T) {
 		if err != nil || h.String() != "192.0.2.1:80" {
 			t.Fatal(h, err)
 		}
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		synctest.Wait()
 		if again, _ := c.Pick(&PickInfo{}); again != h || h.String() != "192.0.2.3:80" {
 			t.Errorf("host %p at %s, want %p at the new address", again, again, h)
 		}
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		synctest.Wait()
 		if again, _ := c.Pick(&PickInfo{}); again != h || h.String() != "192.0.2.3:80" {
 			t.Error("a name that vanished took the host with it")
@@ -269,7 +272,7 @@ func TestHalfOpenBreaker(t *testing.T) {
 		if _, err := c.OpenHTTP(t.Context(), a, &OpenInfo{}); err == nil || !err.Another || err.Details != DetailsBreakerOpen {
 			t.Errorf("opening past an open breaker: %+v", err)
 		}
-		time.Sleep(11 * time.Second)
+		pass(11 * time.Second)
 		if got := picks(t, c, 100); len(got) != 2 {
 			t.Errorf("half open: %v, want both for a probe", got)
 		}

@@ -12,6 +12,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// pass lets fake time pass.
+func pass(d time.Duration) { <-time.NewTimer(d).C }
+
 // one passes one exchange through the breaker, if it may.
 func one(t *testing.T, b *Breaker, failed bool) bool {
 	t.Helper()
@@ -41,7 +44,7 @@ func TestLife(t *testing.T) {
 		if b.State() != Open || one(t, b, false) {
 			t.Fatal("not open after three in a row")
 		}
-		time.Sleep(5*time.Second + time.Millisecond)
+		pass(5*time.Second + time.Millisecond)
 
 		// Half-open: two probes at once, no third; one that failed opens it again.
 		p1, err1 := b.Allow()
@@ -57,7 +60,7 @@ func TestLife(t *testing.T) {
 		if b.State() != Open {
 			t.Error("a failed probe must open it again")
 		}
-		time.Sleep(5*time.Second + time.Millisecond)
+		pass(5*time.Second + time.Millisecond)
 
 		// A probe from which nothing was learned gives its place back.
 		p1, _ = b.Allow()
@@ -88,7 +91,7 @@ func TestRatioInARollingWindow(t *testing.T) {
 		for range 5 {
 			one(t, b, true)
 		}
-		time.Sleep(11 * time.Second) // forgotten
+		pass(11 * time.Second) // forgotten
 		for range 4 {
 			one(t, b, true)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -125,6 +126,19 @@ func (s *server) answer(query []byte, network string) []byte {
 	return b
 }
 
+// set changes the zone.
+func (s *server) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *server) questions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
 func resolver(s *server, more ...func(*Config)) *Resolver {
 	c := &Config{Servers: []netip.AddrPort{s.addr}, Dots: 1, Timeout: 2 * time.Second, Attempts: 1}
 	for _, f := range more {
@@ -143,8 +157,8 @@ func ips(s ...string) []netip.Addr {
 
 func TestFamilies(t *testing.T) {
 	s := newServer(t)
-	s.zone["both.test."] = ips("192.0.2.1", "2001:db8::1", "192.0.2.2")
-	s.zone["four.test."] = ips("192.0.2.4")
+	s.set(func() { s.zone["both.test."] = ips("192.0.2.1", "2001:db8::1", "192.0.2.2") })
+	s.set(func() { s.zone["four.test."] = ips("192.0.2.4") })
 	r := resolver(s)
 	for _, tc := range []struct {
 		name   string
@@ -183,20 +197,20 @@ func TestFamilies(t *testing.T) {
 
 func TestTruncatedAnswerIsAskedForOverTCP(t *testing.T) {
 	s := newServer(t)
-	s.zone["a.test."], s.cut = ips("192.0.2.1"), true
+	s.set(func() { s.zone["a.test."], s.cut = ips("192.0.2.1"), true })
 	got, _, err := resolver(s).Resolve(context.Background(), "a.test", cluster.V4Only)
 	if err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
-	if diff := cmp.Diff([]string{"udp A a.test.", "tcp A a.test."}, s.asked); diff != "" {
+	if diff := cmp.Diff([]string{"udp A a.test.", "tcp A a.test."}, s.questions()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestServerFailureAsksTheNext(t *testing.T) {
 	bad, good := newServer(t), newServer(t)
-	bad.rcode = dnsmessage.RCodeServerFailure
-	good.zone["a.test."] = ips("192.0.2.1")
+	bad.set(func() { bad.rcode = dnsmessage.RCodeServerFailure })
+	good.set(func() { good.zone["a.test."] = ips("192.0.2.1") })
 	r := resolver(bad, func(c *Config) { c.Servers = append(c.Servers, good.addr) })
 	if got, _, err := r.Resolve(context.Background(), "a.test", cluster.V4Only); err != nil || len(got) != 1 {
 		t.Error(got, err)
@@ -209,7 +223,7 @@ func TestServerFailureAsksTheNext(t *testing.T) {
 
 func TestSearchListAndHosts(t *testing.T) {
 	s := newServer(t)
-	s.zone["api.corp.test."] = ips("192.0.2.1")
+	s.set(func() { s.zone["api.corp.test."] = ips("192.0.2.1") })
 	r := resolver(s, func(c *Config) {
 		c.Search = []string{"lab.test", "corp.test"}
 		c.Hosts = ParseHosts([]byte("127.0.0.5 Box # me\n::5 box\n"))
@@ -217,7 +231,7 @@ func TestSearchListAndHosts(t *testing.T) {
 	if got, _, err := r.Resolve(context.Background(), "api", cluster.V4Only); err != nil || len(got) != 1 {
 		t.Error(got, err)
 	}
-	if diff := cmp.Diff([]string{"udp A api.lab.test.", "udp A api.corp.test."}, s.asked); diff != "" {
+	if diff := cmp.Diff([]string{"udp A api.lab.test.", "udp A api.corp.test."}, s.questions()); diff != "" {
 		t.Error(diff)
 	}
 	if got, _, err := r.Resolve(context.Background(), "BOX", cluster.V4Preferred); err != nil || len(got) != 1 || got[0] != ips("127.0.0.5")[0] {
