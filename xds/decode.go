@@ -39,19 +39,23 @@ func (d Decode) one(typeURL string, a *anypb.Any) (r *config.Resource, err error
 // wrapperType may be put around a resource of a SotW response, to give it a time to live.
 const wrapperType = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 
-// unwrap takes off a discovery.v3.Resource. Its name and version repeat what the resource and the response say.
-func unwrap(a *anypb.Any) (inner *anypb.Any, ttl bool, err error) {
-	if a.GetTypeUrl() != wrapperType {
-		return a, false, nil
+// unwrap takes a discovery.v3.Resource off an item. Its version repeats that of the response. One without a resource is a
+// heartbeat: it renews the time to live of what the client has (xDS protocol: TTL).
+func (it *item) unwrap() error {
+	if it.any.GetTypeUrl() != wrapperType {
+		return nil
 	}
 	var w discoveryv3.Resource
-	if err := proto.Unmarshal(a.GetValue(), &w); err != nil {
-		return nil, false, fmt.Errorf("discovery.v3.Resource: %w", err)
+	if err := proto.Unmarshal(it.any.GetValue(), &w); err != nil {
+		return fmt.Errorf("discovery.v3.Resource: %w", err)
 	}
-	if w.GetResource() == nil {
-		return nil, false, errors.New("discovery.v3.Resource: resource unset")
+	it.any, it.ttl = w.GetResource(), w.GetTtl() != nil
+	if it.any == nil {
+		if it.name, it.heartbeat = w.GetName(), true; it.name == "" {
+			return errors.New("discovery.v3.Resource: neither name nor resource is set")
+		}
 	}
-	return w.GetResource(), w.GetTtl() != nil, nil
+	return nil
 }
 
 // nameOf reads a resource's name from its bytes without decoding it; it points into them. The name is field 1 in all four types:

@@ -19,6 +19,7 @@ type response struct {
 	nonce   string
 	seen    map[string]int // name → place in items
 	where   func(i int, err error) error
+	partial bool // absence of a name says nothing
 	replay  bool // a file's content again, for the sake of names that were not asked for the first time
 	items   []item
 }
@@ -28,13 +29,15 @@ var errTwice = errors.New("listed twice in one response")
 
 // item is one resource of a response.
 type item struct {
-	any   *anypb.Any
-	name  string // "" when it cannot be read
-	res   *config.Resource
-	err   error
-	cause error // err without lines
-	skip  bool  // not asked for, or told of by another item
-	todo  bool  // to be decoded
+	any       *anypb.Any
+	name      string // "" when it cannot be read
+	res       *config.Resource
+	err       error
+	cause     error // err without lines
+	ttl       bool  // it came with a time to live
+	heartbeat bool  // nothing but the name came: what is there stays
+	skip      bool  // not asked for, or told of by another item
+	todo      bool  // to be decoded
 }
 
 // received takes in a response. Responses of a type are worked on one after the other.
@@ -91,7 +94,9 @@ func (s *Session) reread(t *typeState) {
 	again.replay = true
 	again.items = make([]item, len(t.file.items))
 	for i := range again.items {
-		again.items[i].any = t.file.items[i].any
+		if again.items[i].any = t.file.items[i].any; again.items[i].any == nil { // was a heartbeat
+			again.items[i].skip = true
+		}
 	}
 	s.enqueue(t, &again)
 }
@@ -106,12 +111,22 @@ func (s *Session) begin(t *typeState, r *response) {
 	var todo []*anypb.Any
 	for i := range r.items {
 		it := &r.items[i]
-		var ttl bool
-		if it.any, ttl, it.err = unwrap(it.any); it.err != nil {
+		if it.skip {
 			continue
 		}
-		if ttl {
-			s.log(Debug, "%s: a resource's ttl is not enforced", s.typeWord(t))
+		if it.err = it.unwrap(); it.err != nil {
+			continue
+		}
+		if it.heartbeat {
+			r.partial = true
+			if o := t.slots[it.name]; o == nil && !t.full {
+				it.skip = true
+			} else if o == nil || o.want == nil {
+				it.err = errors.New("heartbeat for a resource that is not here")
+			} else {
+				it.res = o.want
+			}
+			continue
 		}
 		if u := it.any.GetTypeUrl(); u != t.url {
 			it.err = fmt.Errorf("type is %q, want %q", u, t.url)
@@ -202,7 +217,9 @@ func (s *Session) decoded(w Decoded) {
 		case res.Name != it.name:
 			it.err = fmt.Errorf("decoded under the name %q", res.Name)
 		default:
-			res.Version, res.Static = r.version, false
+			if res.Version, res.Static = r.version, false; it.ttl {
+				res.Degraded = append(res.Degraded, "ttl: it does not expire")
+			}
 			if res.Raw == nil {
 				res.Raw = it.any
 			}
@@ -217,7 +234,6 @@ func (s *Session) decoded(w Decoded) {
 func (s *Session) finish(t *typeState, r *response) {
 	t.queue = t.queue[1:]
 	var errs []string
-	unread := false // some name could not be read: absence proves nothing
 	for i := range r.items {
 		it := &r.items[i]
 		if it.cause = it.err; it.err != nil && r.where != nil {
@@ -228,13 +244,13 @@ func (s *Session) finish(t *typeState, r *response) {
 		case it.err == nil:
 			s.take(t, it.res)
 		case it.name == "":
-			unread = true
+			r.partial = true
 			errs = append(errs, fmt.Sprintf("resources[%d]: %v", i, it.err))
 		default:
 			errs = append(errs, s.refuse(t, r, it))
 		}
 	}
-	if t.full && !unread {
+	if t.full && !r.partial {
 		s.drop(t, r.seen)
 	}
 	s.verdict(t, r, errs)

@@ -138,6 +138,6 @@ func (w *world) status() {
 		}
 	}
 	for _, m := range st.Warming {
-		w.printf("warming %s %s since %v: %s", shortOf(m.TypeURL), m.Name, m.Since.Sub(epoch), m.Blocker)
+		w.printf("warming %s %s since %v until %v: %s", shortOf(m.TypeURL), m.Name, m.Since.Sub(epoch), m.Until.Sub(epoch), m.Blocker)
 	}
 }

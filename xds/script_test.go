@@ -17,6 +17,7 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the scripts in testdata print back into them")
@@ -231,6 +232,12 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 		}
 		if slices.Contains(pos, "wrapped") {
 			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Resource: a})
+		}
+		if slices.Contains(pos, "ttl") {
+			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Resource: a, Ttl: durationpb.New(time.Second)})
+		}
+		if slices.Contains(pos, "heartbeat") {
+			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Ttl: durationpb.New(time.Second)})
 		}
 		resp.Resources = append(resp.Resources, a)
 	}

@@ -101,6 +101,7 @@ type WarmingStatus struct {
 	Name    string
 	Blocker string
 	Since   time.Time
+	Until   time.Time // when it stops to wait; zero is never
 }
 
 // Status tells the state of the session.
@@ -131,7 +132,7 @@ func (s *Session) Status() Status {
 			o := t.slots[name]
 			ts.Resources = append(ts.Resources, s.resource(t, o))
 			if o.waits != "" {
-				st.Warming = append(st.Warming, WarmingStatus{t.url, name, o.waits, o.since})
+				st.Warming = append(st.Warming, WarmingStatus{t.url, name, o.waits, o.since, s.deadline(t, o)})
 			}
 		}
 		st.Types = append(st.Types, ts)
