@@ -82,7 +82,7 @@ func (d *Decoder) check(e *Error, m proto.Message) (degraded []string) {
 	exempt := d.static && slices.Contains(d.ControlPlane, e.Name)
 	for _, f := range support.Check(m, e.Name, mode) {
 		switch {
-		case exempt && (f.Field == clusterHTTP2 || f.Field == typedHTTP2):
+		case exempt && f.ForControlPlane():
 		case f.Rejects():
 			e.add(fieldError(f.Path, f))
 		default:
@@ -91,12 +91,6 @@ func (d *Decoder) check(e *Error, m proto.Message) (degraded []string) {
 	}
 	return degraded
 }
-
-// The fields by which a cluster asks for HTTP/2.
-const (
-	clusterHTTP2 = "envoy.config.cluster.v3.Cluster.http2_protocol_options"
-	typedHTTP2   = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig.http2_protocol_options"
-)
 
 func fieldError(path string, err error) *fielderr.Error { return &fielderr.Error{Path: path, Err: err} }
 

@@ -10,7 +10,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"sort"
@@ -52,6 +51,9 @@ type Proxy struct {
 
 	snapshot atomic.Pointer[config.Snapshot]
 	addrs    atomic.Pointer[[]netip.AddrPort]
+	byAddr   atomic.Pointer[map[netip.AddrPort]*listener.Listener]
+
+	ids atomic.Uint64 // numbers connections
 
 	mu        sync.Mutex
 	run       context.Context // of Run; nil before. Guarded by mu, like all below
@@ -91,7 +93,7 @@ func New(o Options) (*Proxy, error) {
 		routes: map[string]*liveRoute{}, listeners: map[string]*live{},
 	}
 	p.snapshot.Store(&config.Snapshot{})
-	p.addrs.Store(&[]netip.AddrPort{})
+	p.noteAddresses()
 	return p, nil
 }
 
@@ -207,7 +209,7 @@ func (p *Proxy) applyListeners(s *config.Snapshot) (errs []error) {
 	for name, r := range s.Listeners {
 		if err := p.applyListener(name, r, s.Listener(name)); err != nil {
 			p.stats.CreateFailure.Inc()
-			errs = append(errs, fmt.Errorf("listener %q: %w", name, err))
+			errs = append(errs, err) // it names the listener
 		}
 	}
 	for name, l := range p.listeners {
@@ -233,13 +235,13 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 			p.stats.InPlace.Inc()
 			return nil
 		}
-		if !errors.Is(err, listener.ErrRebind) {
+		if !errors.Is(err, listener.ErrSockets) {
 			return err
 		}
 	}
 	l, err := listener.New(m, listener.Options{
-		Log: p.log.With(zap.String("listener", name)), Stats: p.scope, Context: p.buildContext(),
-		Workers: p.o.Workers, OwnListeners: p.Addresses,
+		Log: p.log, Stats: p.scope, Context: p.buildContext(),
+		Workers: p.o.Workers, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
 	})
 	if err != nil {
 		return err
@@ -283,20 +285,16 @@ func (p *Proxy) retire(l *live) {
 	l.l.StopAccepting()
 	l.l.Drain()
 	if l.done == nil {
-		l.l.CloseConns()
+		l.l.Close()
 		return
 	}
 	p.stats.Draining.Inc()
 	run := p.run
 	p.wg.Go(func() {
-		t := time.NewTimer(p.o.DrainTime)
-		defer t.Stop()
+		ctx, cancel := context.WithTimeout(run, p.o.DrainTime)
+		defer cancel()
 		defer p.stats.Draining.Dec()
-		select {
-		case <-l.l.Idle():
-		case <-t.C:
-		case <-run.Done():
-		}
+		awaitIdle(ctx, l.l)
 		p.stopListener(l)
 		<-l.done
 	})
@@ -316,10 +314,22 @@ func (p *Proxy) Drain(ctx context.Context) {
 		l.l.Drain()
 	}
 	for _, l := range p.all() {
+		awaitIdle(ctx, l.l)
+	}
+}
+
+// idlePoll is how often a draining listener is looked at.
+const idlePoll = 20 * time.Millisecond
+
+// awaitIdle waits until a listener has no connection, or ctx ends.
+func awaitIdle(ctx context.Context, l *listener.Listener) {
+	t := time.NewTicker(idlePoll)
+	defer t.Stop()
+	for l.ActiveConns() > 0 {
 		select {
-		case <-l.l.Idle():
 		case <-ctx.Done():
 			return
+		case <-t.C:
 		}
 	}
 }
@@ -339,12 +349,30 @@ func (p *Proxy) Addresses() []netip.AddrPort { return *p.addrs.Load() }
 
 // noteAddresses makes Addresses true again; p.mu is held.
 func (p *Proxy) noteAddresses() {
-	out := []netip.AddrPort{}
+	out, byAddr := []netip.AddrPort{}, map[netip.AddrPort]*listener.Listener{}
 	for _, l := range p.listeners {
-		out = append(out, l.l.Addresses()...)
+		for _, a := range l.l.Addresses() {
+			out = append(out, a)
+			byAddr[a] = l.l
+		}
 	}
+	p.byAddr.Store(&byAddr)
 	sort.Slice(out, func(i, j int) bool { return out[i].Compare(out[j]) < 0 })
 	p.addrs.Store(&out)
+}
+
+// find gives the listener of a destination, for use_original_dst: that of the
+// address itself, else that of its port on every address (Envoy: the same).
+func (p *Proxy) find(dst netip.AddrPort) *listener.Listener {
+	m := *p.byAddr.Load()
+	if l := m[dst]; l != nil {
+		return l
+	}
+	any := netip.IPv4Unspecified()
+	if dst.Addr().Is6() {
+		any = netip.IPv6Unspecified()
+	}
+	return m[netip.AddrPortFrom(any, dst.Port())]
 }
 
 // A ListenerInfo is a running listener, for the admin interface.

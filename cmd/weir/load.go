@@ -43,7 +43,7 @@ func load(o *flags) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{boot: b, registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), clusters: map[string]*cluster.Cluster{}}
-	dec := &config.Decoder{Registry: l.registry, Mode: support.Reject}
+	dec := &config.Decoder{Registry: l.registry, Mode: support.Reject, ControlPlane: controlPlaneClusters(b)}
 	var errs yamlproto.Errors
 	for _, group := range [][]yamlproto.Resource{b.Static.Clusters, b.Static.Listeners} {
 		for _, r := range group {
@@ -62,6 +62,16 @@ func load(o *flags) (*loaded, error) {
 		return nil, errs
 	}
 	return l, nil
+}
+
+// controlPlaneClusters names the clusters that only the xDS client uses.
+func controlPlaneClusters(b *bootstrap.Bootstrap) (names []string) {
+	if b.ADS != nil {
+		for _, s := range b.ADS.Services {
+			names = append(names, s.Cluster)
+		}
+	}
+	return names
 }
 
 // positions gives every error of one resource its place in the file.

@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -112,7 +115,9 @@ func parse(texts []text, o Options) (*Bootstrap, error) {
 		return nil, errs // a message that could be read in part only would look invalid for the wrong reasons
 	}
 	errs = x.Validate(m)
-	found := support.Check(m, "bootstrap", o.Mode)
+	found := slices.DeleteFunc(support.Check(m, "bootstrap", o.Mode), func(f support.Finding) bool {
+		return f.ForControlPlane() && ofControlPlane(m, f.Path)
+	})
 	errs = append(errs, support.Errors(found, x)...)
 	b := &Bootstrap{Proto: m, Index: x}
 	for _, f := range found {
@@ -162,4 +167,18 @@ type decoder struct {
 
 func (d *decoder) fail(path, format string, args ...any) {
 	d.errs = append(d.errs, d.x.Wrap(path, fmt.Errorf(format, args...)))
+}
+
+// ofControlPlane tells whether a path lies in a static cluster that the ADS
+// stream uses.
+func ofControlPlane(m *bootstrapv3.Bootstrap, path string) bool {
+	for _, g := range m.GetDynamicResources().GetAdsConfig().GetGrpcServices() {
+		for i, c := range m.GetStaticResources().GetClusters() {
+			at := "static_resources.clusters[" + strconv.Itoa(i) + "]"
+			if c.GetName() == g.GetEnvoyGrpc().GetClusterName() && strings.HasPrefix(path, at) {
+				return true
+			}
+		}
+	}
+	return false
 }
