@@ -144,11 +144,13 @@ func suggestType(url string, r Resolver) string {
 	})
 	slices.Sort(all)
 	slices.Sort(same)
+	// Names share long prefixes, so near means a slip of the pen here, not a third of the name.
 	best := Nearest(got, all)
-	if best == "" && len(same) == 1 {
+	switch {
+	case best != "" && distance(fold(got), fold(best)) <= 3:
+	case len(same) == 1:
 		best = same[0]
-	}
-	if best == "" {
+	default:
 		return ""
 	}
 	return "did you mean " + strconv.Quote("type.googleapis.com/"+best) + "?"
