@@ -7,8 +7,6 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
-	"github.com/weirproxy/weir/config/configtest"
-	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/xds"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -83,8 +81,7 @@ func FuzzResponse(f *testing.F) {
 }
 
 func decodeWith(t *testing.T, url string, a *anypb.Any) (*config.Resource, error) {
-	d := &config.Decoder{Registry: configtest.Registry(), Mode: support.Degrade}
-	r, err := d.Decode(url, a, false)
+	r, err := decoder().Decode(url, a, false)
 	if p := (*config.PanicError)(nil); errors.As(err, &p) {
 		t.Fatalf("%v\n%s", p, p.Stack)
 	}

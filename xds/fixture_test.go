@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +24,12 @@ func decode(typeURL string, a *anypb.Any) (*config.Resource, error) {
 	if a.UnmarshalTo(&c) == nil && c.GetAltStatName() == "panic" {
 		panic("told to")
 	}
-	d := &config.Decoder{Registry: configtest.Registry(), Mode: support.Degrade}
-	return d.Decode(typeURL, a, false)
+	return decoder().Decode(typeURL, a, false)
 }
+
+var decoder = sync.OnceValue(func() *config.Decoder {
+	return &config.Decoder{Registry: configtest.Registry(), Mode: support.Degrade}
+})
 
 func edsCluster(name string) *clusterv3.Cluster {
 	return &clusterv3.Cluster{

@@ -1,0 +1,149 @@
+package xds
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/weirproxy/weir/config"
+)
+
+// finish accepts a response resource by resource: good ones are taken, bad ones keep their last good version. Then it is ACKed,
+// or NACKed with every error.
+func (s *Session) finish(t *typeState, r *response) {
+	t.queue = t.queue[1:]
+	var errs []string
+	for i := range r.items {
+		it := &r.items[i]
+		if it.cause = it.err; it.err != nil && r.where != nil {
+			it.err = r.where(i, it.err)
+		}
+		switch {
+		case it.skip:
+		case it.err == nil:
+			s.take(t, it.res)
+		case it.name == "":
+			r.partial = true
+			errs = append(errs, fmt.Sprintf("resources[%d]: %v", i, it.err))
+		default:
+			errs = append(errs, s.refuse(t, r, it))
+		}
+	}
+	if t.full && !r.partial {
+		s.drop(t, r.seen)
+	}
+	s.verdict(t, r, errs)
+	s.settle()
+	if len(t.queue) > 0 {
+		s.begin(t, t.queue[0])
+	}
+}
+
+// take makes a resource the one to serve.
+func (s *Session) take(t *typeState, r *config.Resource) {
+	o := t.slots[r.Name]
+	if o == nil {
+		o = &slot{name: r.Name, since: s.now}
+		t.slots[r.Name] = o
+	}
+	o.bad = nil
+	if o.want == r {
+		return
+	}
+	if o.want == o.live || r == o.live { // it did not wait before, or no longer has to
+		o.since, o.expired, o.waits = s.now, false, ""
+	}
+	o.want = r
+	s.touched(t.k)
+	if len(r.Degraded) > 0 {
+		s.log(Warn, "%s: fields without effect: %s", quote(t.noun, r.Name), strings.Join(r.Degraded, ", "))
+	}
+}
+
+// refuse records a bad resource and gives its part of the NACK.
+func (s *Session) refuse(t *typeState, r *response, it *item) string {
+	text := it.err.Error()
+	o := t.slots[it.name]
+	if o == nil {
+		o = &slot{name: it.name, since: s.now}
+		t.slots[it.name] = o
+	}
+	lines := strings.Split(text, "\n")
+	for i, p := 0, quote(t.noun, it.name); i < len(lines); i++ {
+		if !strings.HasPrefix(lines[i], p) {
+			lines[i] = p + ": " + lines[i]
+		}
+	}
+	text = strings.Join(lines, "\n")
+	o.bad = &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause}
+	if it.todo {
+		o.bad.raw = it.any.GetValue()
+	}
+	return text
+}
+
+// drop removes what a full response no longer lists.
+func (s *Session) drop(t *typeState, offered map[string]int) {
+	for name, o := range t.slots {
+		if _, ok := offered[name]; ok {
+			continue
+		}
+		o.bad = nil
+		if o.want != nil && !o.want.Static {
+			o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
+			s.touched(t.k)
+		}
+	}
+}
+
+// maxDetail bounds the text of a NACK, in bytes: far above any real one, below gRPC's message limit of 4 MiB.
+const maxDetail = 1 << 20
+
+// verdict decides between ACK and NACK. An answer that another response has overtaken is not sent: the server ignores old nonces.
+func (s *Session) verdict(t *typeState, r *response, errs []string) {
+	if !t.answered {
+		t.answered = true
+		if t.full && t.fetch > 0 {
+			s.do(StopTimer{fetchTimer(t)})
+		}
+	}
+	if t.owed != nil && t.owed.paused {
+		s.do(StopTimer{nackTimer(t)})
+	}
+	t.owed = nil
+	if r.replay && (len(errs) == 0 || (t.nack != nil && t.nack.Standing)) {
+		return // nothing new is said
+	}
+	c := s.source(r.source)
+	answer := !c.File && c.connected && c.epoch == r.epoch && r.nonce == t.nonce && len(t.queue) == 0
+	if len(errs) == 0 {
+		t.version = r.version
+		t.counters.Success++
+		if t.nack != nil {
+			t.nack.Standing = false
+		}
+		if answer {
+			t.owed = &owed{}
+		}
+		s.log(Debug, "%s: version %q accepted, %d resources", s.typeWord(t), r.version, len(r.items))
+		return
+	}
+	again := t.nack != nil && t.nack.Standing && t.nack.Version == r.version
+	text := strings.Join(errs, "\n")
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "") + "\n…"
+	}
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	t.counters.Rejected++
+	t.nack = &NACK{Version: r.version, Nonce: r.nonce, At: s.now, Text: text, Standing: true}
+	if !again {
+		s.log(Error, "%s: version %q refused: %s", s.typeWord(t), r.version, text)
+	}
+	if !answer {
+		return
+	}
+	t.owed = &owed{text: text}
+	if again && s.o.NACKPause > 0 { // a server that pushes the same again at once must not make a loop
+		t.owed.paused = true
+		s.do(StartTimer{nackTimer(t), s.o.NACKPause})
+	}
+}
