@@ -95,11 +95,34 @@ func (s *Session) drop(t *typeState, offered map[string]int) {
 	}
 }
 
-// maxDetail bounds the text of a NACK, in bytes: far above any real one, below gRPC's message limit of 4 MiB.
-const maxDetail = 1 << 20
+// The bounds of a NACK's text, in bytes.
+const (
+	maxDetail = 1 << 20 // in the message: far above any real one, below gRPC's limit of 4 MiB
+	maxLogged = 4 << 10 // in the log, once a refused version
+)
+
+// bounded joins errors, one a line, and counts those that do not fit. The text is valid UTF-8, as the message must be.
+func bounded(errs []string, limit int) string {
+	var b strings.Builder
+	for i, e := range errs {
+		if e = strings.ToValidUTF8(e, "\uFFFD"); i > 0 && b.Len()+len(e) > limit {
+			fmt.Fprintf(&b, "\n… and %d more", len(errs)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if len(e) > limit {
+			e = strings.ToValidUTF8(e[:limit], "") + "…"
+		}
+		b.WriteString(e)
+	}
+	return b.String()
+}
 
 // verdict decides between ACK and NACK. An answer that another response has overtaken is not sent: the server ignores old nonces.
 func (s *Session) verdict(t *typeState, r *response, errs []string) {
+	t.heard = true
 	if !t.answered {
 		t.answered = true
 		if t.full && t.fetch > 0 {
@@ -128,15 +151,11 @@ func (s *Session) verdict(t *typeState, r *response, errs []string) {
 		return
 	}
 	again := t.nack != nil && t.nack.Standing && t.nack.Version == r.version
-	text := strings.Join(errs, "\n")
-	if len(text) > maxDetail {
-		text = strings.ToValidUTF8(text[:maxDetail], "") + "\n…"
-	}
-	text = strings.ToValidUTF8(text, "\uFFFD")
+	text := bounded(errs, maxDetail)
 	t.counters.Rejected++
 	t.nack = &NACK{Version: r.version, Nonce: r.nonce, At: s.now, Text: text, Standing: true}
 	if !again {
-		s.log(Error, "%s: version %q refused: %s", s.typeWord(t), r.version, text)
+		s.log(Error, "%s: version %q refused: %s", s.typeWord(t), r.version, bounded(errs, maxLogged))
 	}
 	if !answer {
 		return

@@ -46,6 +46,7 @@ type Session struct {
 	sources []sourceState
 	types   [kinds]typeState
 
+	ready    bool             // see Status
 	snapshot *config.Snapshot // the last one published
 	applied  Applied          // the last answer
 	warmAt   time.Time        // when the warming timer fires; zero when it is off
@@ -62,7 +63,8 @@ type typeState struct {
 	fetch  time.Duration // initial_fetch_timeout, 0 is for ever
 
 	version  string // last accepted; survives the stream
-	answered bool   // a first answer came, or is no longer waited for
+	heard    bool   // a first answer came
+	answered bool   // it came, or is no longer waited for
 	slots    map[string]*slot
 	pins     map[string]struct{} // Subscribed
 	asks     []string            // see interest
@@ -157,6 +159,7 @@ func (s *Session) Step(ev Event) []Action {
 	case Unsubscribed:
 		s.pin(w.TypeURL, w.Name, false)
 	}
+	s.ready = s.ready || (s.types[cds].answered && s.types[lds].answered)
 	return s.out
 }
 
@@ -227,7 +230,7 @@ func (s *Session) timer(id string) {
 		switch t := &s.types[k]; id {
 		case fetchTimer(t):
 			if !t.answered {
-				t.answered = true
+				t.answered = true // as good as it gets
 				t.counters.FetchTimeout++
 				s.log(Warn, "%s did not answer in %v", s.typeWord(t), t.fetch)
 				s.settle()

@@ -50,7 +50,7 @@ const (
 
 // Status is everything a Session knows, for /config_dump and the xDS page. It shares nothing that changes.
 type Status struct {
-	Ready    bool   // every type that is subscribed by wildcard had a first answer, or is no longer waited for
+	Ready    bool   // clusters and listeners had a first answer, or it is no longer waited for; never goes back
 	Snapshot uint64 // version of the last snapshot published
 	Applied  uint64 // version of the last snapshot that Apply answered for
 	ApplyErr string // what it answered
@@ -106,7 +106,7 @@ type WarmingStatus struct {
 
 // Status tells the state of the session.
 func (s *Session) Status() Status {
-	st := Status{Snapshot: s.snapshot.Version, Applied: s.applied.Version, Ready: true}
+	st := Status{Snapshot: s.snapshot.Version, Applied: s.applied.Version, Ready: s.ready}
 	if s.applied.Err != nil {
 		st.ApplyErr = s.applied.Err.Error()
 	}
@@ -116,7 +116,6 @@ func (s *Session) Status() Status {
 	}
 	for k := range s.types {
 		t := &s.types[k]
-		st.Ready = st.Ready && (t.answered || !t.full)
 		ts := TypeStatus{
 			TypeURL: t.url, Short: t.short, Wildcard: t.full, Names: slices.Clone(t.names),
 			Version: t.version, Nonce: t.nonce, Counters: t.counters,

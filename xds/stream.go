@@ -35,6 +35,12 @@ func (s *Session) connected(i int) {
 	c.epoch++
 	s.log(Info, "%s: connected", c.Name)
 	for _, k := range c.kinds {
+		if t := &s.types[k]; t.full && !t.heard && t.answered { // it was given up, and may come now
+			t.answered = false
+			if t.fetch > 0 {
+				s.do(StartTimer{fetchTimer(t), t.fetch})
+			}
+		}
 		s.request(&s.types[k])
 	}
 }
