@@ -122,9 +122,7 @@ func (c *Cluster) configure(cfg *cluster.Cluster) {
 	c.act(c.detector.Step(time.Now(), outlier.Event{Kind: outlier.Configure, Config: cfg.Outlier}))
 	c.guarded.Store(cfg.Breaker != nil)
 	if old == nil || !sameBreaker(old.Breaker, cfg.Breaker) {
-		for _, h := range c.order {
-			c.guard(h)
-		}
+		c.eachHost(func(h *Host) bool { c.guard(h); return true })
 	}
 }
 

@@ -64,12 +64,15 @@ func listed(a *cluster.Assignment) []member {
 	return out
 }
 
+// maxPriority is the last priority there can be (Envoy: LocalityLbEndpoints.priority).
+const maxPriority = 128
+
 func specOf(e *cluster.Endpoint, l *cluster.Locality) spec {
 	host := e.Hostname
 	if host == "" {
 		host = e.Name
 	}
-	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: l.Priority, locality: l}
+	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: min(l.Priority, maxPriority), locality: l}
 }
 
 // replace makes the members the cluster's hosts. c.mu is held.
@@ -126,9 +129,7 @@ func (c *Cluster) drop(h *Host, now time.Time) {
 	delete(c.byKey, h.key)
 	h.removed.Store(true)
 	c.act(c.detector.Step(now, outlier.Event{Kind: outlier.Remove, Host: &h.monitor}))
-	if b := h.breaker.Swap(nil); b != nil && b.State() != breaker.Closed {
-		c.stats.HalfOpen.Open.Dec()
-	}
+	c.unguard(h)
 	h.ejected.Store(false)
 	h.idle.drain()
 }
@@ -140,31 +141,43 @@ func (c *Cluster) drainLocked() {
 
 // guard gives a host the breaker the configuration asks for, a new one.
 func (c *Cluster) guard(h *Host) {
+	c.unguard(h)
 	cfg := c.cfg.Load()
-	st := &c.stats.HalfOpen
-	if b := h.breaker.Load(); b != nil && b.State() != breaker.Closed {
-		st.Open.Dec()
-	}
 	if cfg == nil || cfg.Breaker == nil {
-		h.breaker.Store(nil)
 		return
 	}
-	h.breaker.Store(breaker.New(cfg.Breaker, func(from, to breaker.State) {
-		switch to {
-		case breaker.Open:
-			st.Opened.Inc()
-		case breaker.HalfOpen:
-			st.HalfOpen.Inc()
-		case breaker.Closed:
-			st.Closed.Inc()
+	var b *breaker.Breaker
+	b = breaker.New(cfg.Breaker, func(from, to breaker.State) {
+		if h.breaker.Load() == b { // a breaker that was replaced has been counted out
+			c.stats.HalfOpen.changed(from, to)
 		}
-		switch {
-		case from == breaker.Closed:
-			st.Open.Inc()
-		case to == breaker.Closed:
-			st.Open.Dec()
-		}
-	}))
+	})
+	h.breaker.Store(b)
+}
+
+// unguard takes a host's breaker away. Once it is out of the host it counts no
+// more, and State waits for a change that is being counted.
+func (c *Cluster) unguard(h *Host) {
+	if b := h.breaker.Swap(nil); b != nil && b.State() != breaker.Closed {
+		c.stats.HalfOpen.Open.Dec()
+	}
+}
+
+func (s *HalfOpenStats) changed(from, to breaker.State) {
+	switch to {
+	case breaker.Open:
+		s.Opened.Inc()
+	case breaker.HalfOpen:
+		s.HalfOpen.Inc()
+	case breaker.Closed:
+		s.Closed.Inc()
+	}
+	switch {
+	case from == breaker.Closed:
+		s.Open.Inc()
+	case to == breaker.Closed:
+		s.Open.Dec()
+	}
 }
 
 func sameBreaker(a, b *cluster.Breaker) bool {

@@ -68,6 +68,7 @@ func (c *Cluster) clean(before time.Time) {
 		if h.connections.n.Load() == 0 && h.requests.Load() == 0 && h.lastUsed.Load() < before.UnixNano() {
 			delete(o.hosts, k)
 			h.removed.Store(true)
+			c.unguard(h)
 			c.stats.MembershipChange.Inc()
 		}
 	}

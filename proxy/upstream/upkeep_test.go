@@ -287,6 +287,18 @@ func TestHalfOpenBreaker(t *testing.T) {
 		if s, _ := a.BreakerState(); s != breaker.Closed || c.Stats().HalfOpen.Open.Value() != 1 {
 			t.Errorf("after a good probe: %v, %d open", s, c.Stats().HalfOpen.Open.Value())
 		}
+		// A host that leaves takes its open breaker out of the count, once.
+		late, terr := b.breaker.Load().Allow()
+		if terr != nil {
+			t.Fatal(terr)
+		}
+		next := *cfg
+		next.Assignment = assignment("a", a.Address())
+		r.apply(&next)
+		late.Done(false, true)
+		if got := c.Stats().HalfOpen.Open.Value(); got != 0 {
+			t.Errorf("%d open after the host has left", got)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"fmt"
+	"math"
 
 	clusterprovided "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	common "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
@@ -56,8 +57,8 @@ func parseLeastRequest(m *leastrequest.LeastRequest) (any, error) {
 	}
 	if m.ActiveRequestBias != nil {
 		c.Bias = m.ActiveRequestBias.DefaultValue
-		if !(c.Bias >= 0) {
-			return nil, fmt.Errorf("active_request_bias: %v is negative", c.Bias)
+		if !(c.Bias >= 0) || math.IsInf(c.Bias, 1) { // NaN is neither
+			return nil, fmt.Errorf("active_request_bias: %v is not a number from 0 on", c.Bias)
 		}
 	}
 	c.FullScan = m.SelectionMethod == leastrequest.LeastRequest_FULL_SCAN || m.EnableFullScan.GetValue() //nolint:staticcheck // deprecated, still sent

@@ -36,11 +36,9 @@ func parseRingHash(m *ringhash.RingHash) (any, error) {
 	if m.MaximumRingSize != nil {
 		c.Max = m.MaximumRingSize.Value
 	}
+	c.Min, c.Max = max(c.Min, 1), max(c.Max, 1)
 	if c.Min > c.Max {
 		return nil, fmt.Errorf("minimum_ring_size: %d is above maximum_ring_size %d", c.Min, c.Max)
-	}
-	if c.Min == 0 {
-		c.Min = 1
 	}
 	return c, nil
 }
