@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,9 +34,50 @@ func TestSessionAtRandom(t *testing.T) {
 		for range 60 {
 			p.do(byte(r.IntN(256)), randomResponse(r))
 		}
+		p.settles()
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
+	}
+}
+
+// settles: whatever happened before, when the server says clearly what there is and time passes, that is what serves, and nothing
+// waits any more.
+func (p *probe) settles() {
+	p.step(Connected{})
+	say := func(k kind, lines ...string) {
+		r := &discoveryv3.DiscoveryResponse{TypeUrl: rows[k].url, VersionInfo: "last", Nonce: "last"}
+		for _, l := range lines {
+			pos, kv := split(fields(l))
+			kv["rev"] = "last"
+			r.Resources = append(r.Resources, fakeAny(rows[k].url, pos[0], nil, kv))
+		}
+		p.step(Received{Response: r})
+	}
+	say(cds, "b eds=b", "c", "d eds=never")
+	say(eds, "b")
+	say(lds, "b rds=b uses=c", "c uses=d", "d rds=never")
+	say(rds, "b uses=d")
+	for range 4 {
+		p.now = p.now.Add(20 * time.Second)
+		for id := range p.timers {
+			p.step(TimerFired{id})
+		}
+	}
+	for what, m := range map[string]map[string]*config.Resource{
+		"a b c d": p.snap.Clusters, "b": p.snap.Endpoints, "b c d": p.snap.Listeners, " b": p.snap.Routes,
+	} {
+		if got := strings.Join(slices.Sorted(maps.Keys(m)), " "); got != strings.TrimSpace(what) {
+			p.t.Errorf("in the end %q serve, want %q", got, what)
+		}
+		for name, r := range m {
+			if r.Version != "last" && !r.Static {
+				p.t.Errorf("in the end %q serves version %q", name, r.Version)
+			}
+		}
+	}
+	if st := p.s.Status(); len(st.Warming) > 0 || !st.Ready {
+		p.t.Errorf("in the end these wait: %+v", st.Warming)
 	}
 }
 
