@@ -84,11 +84,9 @@ func (d *decoder) syntaxError(err error) {
 // brokenLine finds the line that breaks a text: the first after the longest run of lines, from the start, that is YAML by
 // itself. 0 means that the text is too long to look.
 func brokenLine(data []byte) int {
-	const sizeLimit, ahead, rounds = 1 << 20, 40, 20
-	if len(data) > sizeLimit {
-		return 0
-	}
-	ends := []int{0} // ends[k] is where the first k lines end
+	const ahead, rounds = 40, 20
+	budget := 16 << 20 // bytes to parse again, about two seconds
+	ends := []int{0}   // ends[k] is where the first k lines end
 	for i, c := range data {
 		if c == '\n' {
 			ends = append(ends, i+1)
@@ -98,6 +96,9 @@ func brokenLine(data []byte) int {
 		ends = append(ends, len(data))
 	}
 	valid := func(k int) bool {
+		if budget -= ends[k]; budget < 0 {
+			return false
+		}
 		_, err := parseYAML(data[:ends[k]])
 		return err == nil
 	}
@@ -121,6 +122,9 @@ func brokenLine(data []byte) int {
 			break
 		}
 		good = next
+	}
+	if budget < 0 {
+		return 0
 	}
 	return good + 1
 }

@@ -260,6 +260,22 @@ func TestHostileYAML(t *testing.T) {
 	}
 }
 
+// A mistake far down in a long file costs seconds at most to find.
+func TestBrokenLineOfLongText(t *testing.T) {
+	line := "- {name: a, value: [1, 2, 3]}\n"
+	for _, n := range []int{2_000, 40_000} {
+		text := strings.Repeat(line, n) + "- [\n" + strings.Repeat(line, 100)
+		_, err := Unmarshal([]byte(text), &clusterv3.Cluster{}, Options{})
+		var es Errors
+		if !errors.As(err, &es) || len(es) != 1 || !strings.Contains(es[0].Message, "not valid YAML") {
+			t.Fatalf("got %v", err)
+		}
+		if n < 10_000 && es[0].Pos.Line != n+1 {
+			t.Errorf("found at line %d, want %d", es[0].Pos.Line, n+1)
+		}
+	}
+}
+
 func TestNonFiniteNumbers(t *testing.T) {
 	m := &corev3.RuntimeDouble{}
 	if _, err := Unmarshal([]byte("{default_value: .nan, runtime_key: x}"), m, Options{}); err != nil || !math.IsNaN(m.DefaultValue) {
