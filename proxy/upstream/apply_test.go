@@ -117,10 +117,11 @@ func TestChangedClusterKeepsHosts(t *testing.T) {
 	if !h.Ejected() {
 		t.Fatal("not ejected")
 	}
+	mustOpen(t, c, &OpenInfo{}).Release() // in panic
 	next := *cfg
 	next.ConnectTimeout = time.Second
 	r.apply(&next)
-	if got := c.Hosts(); len(got) != 1 || !got[0].Ejected || got[0].CxIdle != 1 || got[0].RqTotal != 1 {
+	if got := c.Hosts(); len(got) != 1 || !got[0].Ejected || got[0].CxIdle != 1 || got[0].RqTotal != 2 {
 		t.Errorf("after the change: %+v", got)
 	}
 	// Other socket options: the connections go, the host stays.

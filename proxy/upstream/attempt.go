@@ -21,7 +21,7 @@ type Attempt struct {
 	// set when opened, never changed
 	sock   *netio.Socket
 	key    poolKey
-	gen    uint32
+	gen    [2]uint32 // of the cluster and the host
 	opened time.Time
 
 	// owned by the caller
@@ -46,6 +46,12 @@ const (
 )
 
 func (a *Attempt) hungUp() bool { return a.sock.HungUp() }
+
+// stale tells whether the connection is of a time before something that ends
+// connections: other socket options, an ejection.
+func (a *Attempt) stale() bool { return a.gen != a.Host.generation() }
+
+func (h *Host) generation() [2]uint32 { return [2]uint32{h.cluster.gen.Load(), h.gen.Load()} }
 
 // begin makes the connection the caller's for one request.
 func (a *Attempt) begin(t breaker.Token) {
@@ -92,7 +98,7 @@ func (a *Attempt) Release() {
 	switch {
 	case a.hungUp():
 		a.destroy(endRemote)
-	case !reusable, a.gen != c.gen.Load():
+	case !reusable, a.stale():
 		a.destroy(endLocal)
 	case cfg.HTTP.MaxRequestsPerConn > 0 && a.requests >= cfg.HTTP.MaxRequestsPerConn:
 		c.stats.CxMaxRequests.Inc()

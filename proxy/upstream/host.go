@@ -20,8 +20,9 @@ type Host struct {
 	addr atomic.Pointer[netip.AddrPort] // changes only for LOGICAL_DNS
 	spec atomic.Pointer[spec]
 
-	ejected  atomic.Bool // by outlier detection
-	removed  atomic.Bool // no endpoint any more
+	gen      atomic.Uint32 // counts up when connections of before are not to be used again
+	ejected  atomic.Bool   // by outlier detection
+	removed  atomic.Bool   // no endpoint any more
 	lastUsed atomic.Int64
 	monitor  outlier.Monitor
 	breaker  atomic.Pointer[breaker.Breaker]
@@ -29,6 +30,7 @@ type Host struct {
 	connections limitless // connections to this host
 	requests    atomic.Int64
 	idle        pool
+	raw         tcpConns
 
 	count hostCounts
 }

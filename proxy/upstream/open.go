@@ -62,7 +62,7 @@ func (c *Cluster) idle(h *Host, key *poolKey) *Attempt {
 		switch {
 		case a.hungUp(): // the Watcher is on its way to the pool
 			a.destroy(endRemote)
-		case a.gen != c.gen.Load():
+		case a.stale():
 			a.destroy(endLocal)
 		default:
 			return a
@@ -98,11 +98,12 @@ func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) 
 			return nil, Cancelled, l.connections.err.Load()
 		}
 	}
+	gen := h.generation() // before the options are read
 	s, failure, err := c.dial(ctx, h, o)
 	if err != nil {
 		return nil, failure, err
 	}
-	a := &Attempt{Host: h, sock: s, key: key, gen: c.gen.Load(), opened: time.Now()}
+	a := &Attempt{Host: h, sock: s, key: key, gen: gen, opened: time.Now()}
 	a.Client = h1.NewClient(s, c.m.clientOptions(c.cfg.Load()))
 	c.stats.CxHTTP1Total.Inc()
 	if w := c.m.o.Watcher; w != nil {

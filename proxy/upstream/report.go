@@ -72,9 +72,7 @@ func (c *Cluster) act(actions []outlier.Action) {
 			changed = true
 			c.outlier.enforced(a.Cause)
 			c.m.log.Info("host ejected", c.field(), hostField(h), causeField(a.Cause))
-			if c.cfg.Load().CloseOnUnhealthy {
-				h.idle.drain()
-			}
+			h.unhealthy(c.cfg.Load().CloseOnUnhealthy)
 		case outlier.Uneject:
 			h.ejected.Store(false)
 			changed = true
@@ -84,6 +82,17 @@ func (c *Cluster) act(actions []outlier.Action) {
 	c.outlier.Active.Set(int64(c.detector.Active()))
 	if changed {
 		c.rebuild()
+	}
+}
+
+// unhealthy ends what connects to a host that is not to be used: HTTP connections
+// when they are idle — others may lead to something better — and those for raw
+// bytes at once where the configuration says so (Envoy: onHostHealthFailure).
+func (h *Host) unhealthy(closeAll bool) {
+	h.gen.Add(1)
+	h.idle.drain()
+	if closeAll {
+		h.raw.abort()
 	}
 }
 

@@ -3,8 +3,11 @@ package upstream
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
@@ -57,7 +60,41 @@ func (c *Cluster) OpenTCP(ctx context.Context, h *Host, o *OpenInfo) (*TCP, *Err
 	c.stats.RqActive.Inc()
 	h.requests.Add(1)
 	h.report(Outcome{})
-	return &TCP{Socket: s, Host: h, high: o.High, opened: time.Now(), token: t}, nil
+	up := &TCP{Socket: s, Host: h, high: o.High, opened: time.Now(), token: t}
+	h.raw.add(up)
+	return up, nil
+}
+
+// tcpConns are the connections for raw bytes to one host.
+type tcpConns struct {
+	mu  sync.Mutex
+	all map[*TCP]struct{} // guarded by mu
+}
+
+func (s *tcpConns) add(t *TCP) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[*TCP]struct{}{}
+	}
+	s.all[t] = struct{}{}
+}
+
+func (s *tcpConns) remove(t *TCP) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, t)
+}
+
+// abort ends both directions of all: reads see the end, writes fail, and whoever
+// uses them closes them.
+func (s *tcpConns) abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t := range s.all {
+		// A socket that is closed meanwhile does not let us in.
+		_ = t.Socket.Raw().Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
 }
 
 // Report tells what came of the connection, once: for a host with a half-open
@@ -92,6 +129,7 @@ func (t *TCP) Reset() error {
 func (t *TCP) end() {
 	t.Report(Outcome{})
 	c := t.Host.cluster
+	t.Host.raw.remove(t)
 	c.stats.RqActive.Dec()
 	t.Host.requests.Add(-1)
 	c.closed(t.Host, t.high, endLocal, t.opened)
