@@ -230,7 +230,7 @@ func (s *Session) timer(id string) {
 		switch t := &s.types[k]; id {
 		case fetchTimer(t):
 			if !t.answered {
-				t.answered = true // as good as it gets
+				t.answered = true
 				t.counters.FetchTimeout++
 				s.log(Warn, "%s did not answer in %v", s.typeWord(t), t.fetch)
 				s.settle()
