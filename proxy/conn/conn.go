@@ -3,6 +3,7 @@
 package conn
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,9 @@ type Conn struct {
 	netio.Conn
 	In   buffer.Buf // read but not yet consumed: whoever serves the connection begins here
 	Info info.Conn
+	// Context ends when everything done for the connection must, at the latest; nil
+	// never does.
+	Context context.Context
 
 	draining atomic.Bool
 	idle     atomic.Bool

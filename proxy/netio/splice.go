@@ -83,6 +83,40 @@ type Progress func(n int)
 // Bytes that were taken from src and could not be given to dst are lost, as they
 // are with any copy.
 func Splice(dst, src *Timed, n int64, idle time.Duration, until time.Time, progress Progress) (moved int64, err error) {
+	bound := func() time.Time { return soonest(until, idle) }
+	moved, err = splice(dst, src, n, bound, bound, progress)
+	var se *SpliceError
+	if n < 0 && errors.As(err, &se) && se.Err == io.EOF {
+		return moved, nil
+	}
+	return moved, err
+}
+
+// A Passage moves all that a socket sends to another one, inside the kernel.
+type Passage struct {
+	Dst, Src *Timed
+	// Quiet is how long Src may send nothing; then Run ends with
+	// os.ErrDeadlineExceeded, and may be called again. 0 waits for ever.
+	Quiet time.Duration
+	// Until gives the moment until which either side may be waited for. It is asked
+	// anew when that has passed, and may then give a later one; zero is no bound.
+	Until func() time.Time
+	// Progress may be nil.
+	Progress Progress
+}
+
+// Run moves bytes until the source ends, for which it gives a *SpliceError of
+// io.EOF.
+func (p *Passage) Run() error {
+	fill := func() time.Time { return soonest(p.Until(), p.Quiet) }
+	_, err := splice(p.Dst, p.Src, -1, fill, p.Until, p.Progress)
+	return err
+}
+
+// splice moves up to n bytes, or all when n < 0. A wait to fill the pipe ends at
+// the moment that fill gives when it begins; one to drain it, which would lose
+// bytes, when drain gives no later one.
+func splice(dst, src *Timed, n int64, fill, drain func() time.Time, progress Progress) (moved int64, err error) {
 	p, err := getPipe()
 	if err != nil {
 		return 0, &SpliceError{Err: err}
@@ -93,17 +127,18 @@ func Splice(dst, src *Timed, n int64, idle time.Duration, until time.Time, progr
 		if n >= 0 {
 			want = int(min(int64(want), n-moved))
 		}
-		if err := fillPipe(src, p, want, soonest(until, idle)); err != nil {
-			if err == io.EOF && n < 0 {
-				return moved, nil
-			}
+		if err := fillPipe(src, p, want, fill()); err != nil {
 			return moved, &SpliceError{Err: err}
 		}
 		for p.held > 0 {
-			k, err := drainPipe(dst, p, soonest(until, idle))
+			until := drain()
+			k, err := drainPipe(dst, p, until)
 			moved += int64(k)
 			if k > 0 && progress != nil {
 				progress(k)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) && drain().After(until) {
+				continue
 			}
 			if err != nil {
 				return moved, &SpliceError{Write: true, Err: err}
@@ -181,7 +216,9 @@ func drainPipe(t *Timed, p *kernelPipe, until time.Time) (int, error) {
 			if !until.IsZero() && !time.Now().Before(until) {
 				return 0, err
 			}
-			t.warmed = time.Time{}
+			if err := t.rested(until); err != nil {
+				return 0, err
+			}
 			continue
 		case err != nil:
 			return 0, err

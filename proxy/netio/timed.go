@@ -136,6 +136,37 @@ func (t *Timed) Writev(a, b []byte, idle time.Duration) (int, error) {
 	}
 }
 
+// WriteUntil is Conn.Writev until a moment; zero is no bound. It fails with
+// os.ErrDeadlineExceeded when that moment passes, and also before it when a timer
+// set for an earlier one was due and some bytes had gone: the caller, who learns of
+// them, goes on with the rest.
+func (t *Timed) WriteUntil(a, b []byte, until time.Time) (int, error) {
+	for {
+		if err := t.armWrite(until); err != nil {
+			return 0, err
+		}
+		n, err := t.C.Writev(a, b)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if !until.IsZero() && !time.Now().Before(until) {
+			return n, os.ErrDeadlineExceeded
+		}
+		if err := t.rested(until); err != nil || n > 0 {
+			return n, errors.Join(err, os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+// rested forgets a write timer that was due before its time.
+func (t *Timed) rested(until time.Time) error {
+	t.warmed = time.Time{}
+	if until.IsZero() {
+		return t.C.SetWriteDeadline(time.Time{})
+	}
+	return nil
+}
+
 // GuardWrites arms the write timer once, so that a Writev that stalls is woken.
 // It is cheap to call before every write: most calls do nothing.
 func (t *Timed) GuardWrites(idle time.Duration) error {

@@ -24,12 +24,17 @@ import (
 type Side struct {
 	Conn     netio.Conn
 	Buffered []byte
+	Written  func() // called once Buffered has been written: its memory is free; nil is fine
 }
 
 // Options bound a Copy. Zero is no bound.
 type Options struct {
 	Idle     time.Duration // without a byte either way
 	Deadline time.Time     // of the whole
+
+	// AToB and BToA are told of bytes as they go through, each by one goroutine;
+	// nil is fine.
+	AToB, BToA func(n int)
 }
 
 // Result is how a Copy went.
@@ -44,9 +49,9 @@ type Reason uint8
 
 // The reasons.
 const (
-	Finished   Reason = iota // both directions ended
-	AFailed                  // a was reset or could not be written to
-	BFailed                  // the same of b
+	Finished Reason = iota // both directions ended
+	AFailed                // a was reset or could not be written to
+	BFailed                // the same of b
 	IdleTimeout
 	DeadlinePassed
 )
@@ -61,6 +66,8 @@ type copier struct {
 	once   sync.Once
 	reason Reason
 	err    error
+
+	broken atomic.Bool // a side was gone when it was written to
 }
 
 // Copy moves bytes between a and b and returns when both directions are over. It
@@ -69,110 +76,24 @@ type copier struct {
 // closed.
 func Copy(a, b Side, o Options) Result {
 	c := &copier{o: o, a: a.Conn, b: b.Conn, start: time.Now()}
-	var res Result
+	back := flow{c: c, from: b, to: a, told: o.BToA}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		res.BToA = c.direction(b, a)
+		back.run()
 	}()
-	res.AToB = c.direction(a, b)
+	there := flow{c: c, from: a, to: b, told: o.AToB}
+	there.run()
 	<-done
-	res.Reason, res.Err = c.reason, c.err
-	return res
-}
-
-const (
-	// spliceAfter is how many bytes a direction carries in full reads, one after
-	// the other, before it is worth a pipe.
-	spliceAfter = 1 << 20
-	// spliceIdle is how long a direction may be quiet and keep its pipe.
-	spliceIdle = time.Second
-)
-
-// direction moves bytes one way.
-func (c *copier) direction(from, to Side) (moved uint64) {
-	src, dst := &netio.Timed{C: from.Conn}, &netio.Timed{C: to.Conn}
-	if len(from.Buffered) > 0 {
-		n, err := dst.Writev(from.Buffered, nil, c.o.Idle)
-		moved += uint64(n)
-		c.touch()
-		if err != nil {
-			c.failed(to.Conn, err)
-			return moved
-		}
+	if c.broken.Load() {
+		c.close(true)
 	}
-	canSplice := from.Conn.Socket() != nil && to.Conn.Socket() != nil
-	progress := func(n int) {
-		moved += uint64(n)
-		c.touch()
-	}
-	var buf buffer.Buf
-	defer buf.Discard()
-	streak := 0
-	for {
-		n, err := src.ReadBuf(&buf, c.until())
-		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) && !c.expired() {
-				continue
-			}
-			c.ended(from.Conn, to.Conn, err)
-			return moved
-		}
-		c.touch()
-		w, err := c.write(dst, buf.Bytes())
-		moved += uint64(w)
-		if err != nil {
-			c.failed(to.Conn, err)
-			return moved
-		}
-		buf.Consume(buf.Len())
-		buf.Release()
-		if n < buffer.Block {
-			streak = 0
-			continue
-		}
-		if streak += n; !canSplice || streak < spliceAfter {
-			continue
-		}
-		streak = 0
-		_, err = netio.Splice(dst, src, -1, spliceIdle, c.o.Deadline, progress)
-		var se *netio.SpliceError
-		switch {
-		case err == nil:
-			c.ended(from.Conn, to.Conn, io.EOF)
-			return moved
-		case errors.As(err, &se) && se.Write:
-			c.failed(to.Conn, se.Err)
-			return moved
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			c.ended(from.Conn, to.Conn, err)
-			return moved
-		}
-	}
-}
-
-// write writes all of p; a peer that takes nothing is waited for as long as the
-// other direction is alive.
-func (c *copier) write(dst *netio.Timed, p []byte) (done int, err error) {
-	for {
-		if err := dst.GuardWrites(c.o.Idle); err != nil {
-			return done, err
-		}
-		n, err := dst.Writev(p, nil, c.o.Idle)
-		done += n
-		if n > 0 {
-			c.touch()
-		}
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.expired() {
-			return done, err
-		}
-		p = p[n:]
-	}
+	return Result{AToB: there.moved, BToA: back.moved, Reason: c.reason, Err: c.err}
 }
 
 func (c *copier) touch() { c.active.Store(int64(time.Since(c.start))) }
 
-// until is when a read that gets nothing has waited long enough.
+// until is when a wait that gets nothing has been long enough; zero is never.
 func (c *copier) until() time.Time {
 	if c.o.Idle == 0 {
 		return c.o.Deadline
@@ -191,46 +112,78 @@ func (c *copier) expired() bool {
 	return !at.IsZero() && !time.Now().Before(at)
 }
 
-// ended handles the end of a source: a half-close is passed on, anything else
-// ends both directions.
-func (c *copier) ended(from, to netio.Conn, err error) {
-	if err == io.EOF {
-		// It fails when the other side is gone, which its own direction notices.
-		_ = to.CloseWrite()
-		return
+// late ends both directions because a bound of the whole has passed.
+func (c *copier) late() {
+	r := IdleTimeout
+	if d := c.o.Deadline; !d.IsZero() && !time.Now().Before(d) {
+		r = DeadlinePassed
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		r := IdleTimeout
-		if d := c.o.Deadline; !d.IsZero() && !time.Now().Before(d) {
-			r = DeadlinePassed
-		}
-		c.finish(r, nil, false)
-		return
-	}
-	c.failed(from, err)
+	c.finish(r, nil)
 }
 
-// failed ends both directions because one connection broke; a reset is passed
-// on as a reset.
-func (c *copier) failed(which netio.Conn, err error) {
-	r := BFailed
-	if which == c.a {
-		r = AFailed
+// sourceEnded handles the end of a source: a half-close is passed on, anything
+// else ends both directions.
+func (c *copier) sourceEnded(from, to netio.Conn, err error) {
+	switch {
+	case err == io.EOF:
+		// It fails when the other side is gone, which its own direction notices.
+		_ = to.CloseWrite()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.late()
+	default:
+		c.finish(c.which(from), err)
 	}
-	c.finish(r, err, errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+}
+
+// writeFailed handles a side that cannot be written to. When it is gone, what it
+// sent before is still to be read: the other direction ends by itself, after the
+// last byte of that, and only then the reset is passed on.
+func (c *copier) writeFailed(to netio.Conn, err error) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.late()
+	case isReset(err):
+		c.once.Do(func() { c.reason, c.err = c.which(to), err })
+		c.broken.Store(true)
+	default:
+		c.finish(c.which(to), err)
+	}
+}
+
+func (c *copier) which(x netio.Conn) Reason {
+	if x == c.a {
+		return AFailed
+	}
+	return BFailed
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // finish records the first reason and closes both connections, which ends the
 // other direction; what fails there is a consequence.
-func (c *copier) finish(r Reason, err error, reset bool) {
-	c.once.Do(func() {
-		c.reason, c.err = r, err
-		for _, x := range []netio.Conn{c.a, c.b} {
-			if reset {
-				_ = x.Reset()
-			} else {
-				_ = x.Close()
-			}
-		}
-	})
+func (c *copier) finish(r Reason, err error) {
+	c.once.Do(func() { c.reason, c.err = r, err })
+	c.close(isReset(err))
 }
+
+func (c *copier) close(reset bool) {
+	for _, x := range [2]netio.Conn{c.a, c.b} {
+		if reset {
+			_ = x.Reset()
+		} else {
+			_ = x.Close()
+		}
+	}
+}
+
+const (
+	// large is from which size on a read counts as a piece of a bulk transfer.
+	large = buffer.Block / 2
+	// spliceAfter is how many bytes a direction carries in large reads, one after
+	// the other, before it is worth a pipe.
+	spliceAfter = 1 << 20
+	// spliceIdle is how long a direction may be quiet and keep its pipe.
+	spliceIdle = time.Second
+)
