@@ -1,0 +1,236 @@
+// Package tcpproxy is envoy.filters.network.tcp_proxy: a connection is taken as it
+// is to a host of a cluster, and bytes are moved both ways.
+//
+// The upstream connection is opened before a byte of the client's is waited for,
+// so that a server may speak first. Bytes that the listener filters looked at go
+// out in the first write.
+package tcpproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/tcp"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// Stats are the filter's statistics, under tcp.<stat_prefix>. and by Envoy's names
+// (Envoy: TCP proxy statistics).
+type Stats struct {
+	CxTotal     *stats.Counter `stat:"downstream_cx_total"`
+	CxNoRoute   *stats.Counter `stat:"downstream_cx_no_route"`
+	TxBytes     *stats.Counter `stat:"downstream_cx_tx_bytes_total"`
+	RxBytes     *stats.Counter `stat:"downstream_cx_rx_bytes_total"`
+	IdleTimeout *stats.Counter `stat:"idle_timeout"`
+	MaxDuration *stats.Counter `stat:"max_downstream_connection_duration"`
+	FlushTotal  *stats.Counter `stat:"upstream_flush_total"`  // writes are waited for: stays 0
+	FlushActive *stats.Gauge   `stat:"upstream_flush_active"` // likewise
+}
+
+type filter struct {
+	c       *Config
+	st      *Stats
+	up      *upstream.Manager
+	log     *zap.Logger
+	loggers []filters.AccessLogger
+}
+
+func build(c *Config, bc *filters.BuildContext) (any, error) {
+	if bc.Clusters == nil {
+		return nil, errors.New("no clusters to proxy to")
+	}
+	f := &filter{c: c, up: bc.Clusters, log: bc.Log, st: stats.Fill[Stats](bc.Stats.Scope("tcp", c.statPrefix))}
+	if f.log == nil {
+		f.log = zap.NewNop()
+	}
+	for i, p := range c.accessLog {
+		v, err := filters.Make(p, bc)
+		if err != nil {
+			return nil, fmt.Errorf("access_log[%d] %q: %w", i, p.Name, err)
+		}
+		a, ok := v.(filters.AccessLogger)
+		if !ok {
+			return nil, fmt.Errorf("access_log[%d] %q: not an access logger", i, p.Name)
+		}
+		f.loggers = append(f.loggers, a)
+	}
+	return f, nil
+}
+
+// ServeConn implements filters.TerminalFilter.
+func (f *filter) ServeConn(c *conn.Conn) error {
+	f.st.CxTotal.Inc()
+	err := f.serve(c)
+	if len(f.loggers) > 0 {
+		c.Info.End = time.Now()
+		for _, a := range f.loggers {
+			a.Log(c, nil)
+		}
+	}
+	return err
+}
+
+func (f *filter) serve(c *conn.Conn) error {
+	var deadline time.Time
+	if f.c.maxDuration > 0 {
+		deadline = c.Info.Start.Add(f.c.maxDuration)
+	}
+	up, err := f.connect(c, deadline)
+	if err != nil {
+		// A client that would not have been connected without us must not take the
+		// end for an empty answer.
+		_ = c.Reset()
+		return err
+	}
+	defer up.Close()
+	if len(f.loggers) > 0 {
+		c.Info.UpstreamLocal = up.LocalAddr()
+	}
+	cl := up.Host.Cluster().Stats()
+	res := tcp.Copy(
+		tcp.Side{Conn: c.Conn, Buffered: c.In.Bytes(), Written: c.In.Discard},
+		tcp.Side{Conn: peer{up}},
+		tcp.Options{
+			Idle: f.c.idle, Deadline: deadline,
+			AToB: func(n int) { f.st.RxBytes.Add(uint64(n)); cl.CxTxBytesTotal.Add(uint64(n)) },
+			BToA: func(n int) { f.st.TxBytes.Add(uint64(n)); cl.CxRxBytesTotal.Add(uint64(n)) },
+		})
+	c.Info.BytesReceived += res.AToB
+	c.Info.BytesSent += res.BToA
+	f.judge(c, up, &res)
+	return res.Err
+}
+
+// judge records why the connection ended.
+func (f *filter) judge(c *conn.Conn, up *upstream.TCP, res *tcp.Result) {
+	i := &c.Info
+	switch res.Reason {
+	case tcp.AFailed:
+		if errors.Is(res.Err, os.ErrClosed) {
+			i.Details = "listener_closed"
+			break
+		}
+		i.Flags |= info.DownstreamConnectionTermination
+		i.Details = upstream.DetailsDownstreamAborted
+		up.Report(upstream.Outcome{Failure: upstream.Cancelled})
+	case tcp.BFailed:
+		i.Flags |= info.UpstreamConnectionTermination
+		i.Details = upstream.DetailsTermination
+		if res.BToA == 0 {
+			up.Report(upstream.Outcome{Failure: upstream.Reset})
+		}
+	case tcp.IdleTimeout:
+		f.st.IdleTimeout.Inc()
+		i.Details = "tcp_session_idle_timeout"
+	case tcp.DeadlinePassed:
+		f.st.MaxDuration.Inc()
+		i.Flags |= info.DurationTimeout
+		i.Details = "max_downstream_connection_duration_reached"
+	}
+}
+
+// connect opens a connection to a host, with as many attempts as are configured.
+func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, error) {
+	i := &c.Info
+	name := f.c.clusters[0].name
+	if len(f.c.clusters) > 1 {
+		name = f.c.draw(rand.Uint64())
+	}
+	cl, ok := f.up.Get(name)
+	if !ok {
+		f.st.CxNoRoute.Inc()
+		i.Flags |= info.NoClusterFound
+		i.Details = "cluster_not_found"
+		return nil, fmt.Errorf("cluster %q: not found", name)
+	}
+	i.UpstreamCluster = name
+	pick := upstream.PickInfo{Dest: i.Dest}
+	if a := i.Source.Addr(); f.c.hashSource && a.IsValid() {
+		var b [48]byte
+		pick.Hash, pick.HasHash = xxhash.Sum64(a.AppendTo(b[:0])), true
+	}
+	open := upstream.OpenInfo{Deadline: deadline}
+	for attempt := 1; ; attempt++ {
+		h, err := cl.Pick(&pick)
+		if err == nil {
+			i.UpstreamHost = h.Address()
+			spoof(i, &open, h.Address())
+			var up *upstream.TCP
+			if up, err = cl.OpenTCP(base(c), h, &open); err == nil {
+				return up, nil
+			}
+		}
+		if !retriable(err) || attempt >= f.c.attempts {
+			f.failed(c, cl, err)
+			return nil, err
+		}
+	}
+}
+
+// spoof asks for the client's address on the upstream connection (original_src).
+// Addresses of the two families do not talk to each other.
+func spoof(i *info.Conn, o *upstream.OpenInfo, to netip.AddrPort) {
+	src := i.Source
+	if !i.Spoof || !src.IsValid() || src.Addr().Unmap().Is4() != to.Addr().Unmap().Is4() {
+		o.Source, o.Transparent, o.Mark = netip.AddrPort{}, false, 0
+		return
+	}
+	if !i.SpoofPort {
+		src = netip.AddrPortFrom(src.Addr(), 0)
+	}
+	o.Source, o.Transparent, o.Mark = src, true, i.SpoofMark
+}
+
+// retriable tells whether another attempt may do better: only when connecting
+// failed.
+func retriable(err *upstream.Error) bool {
+	return err.Another || err.Details == upstream.DetailsConnectFailure || err.Details == upstream.DetailsConnectTimeout
+}
+
+// failed records that there is no upstream connection.
+func (f *filter) failed(c *conn.Conn, cl *upstream.Cluster, err *upstream.Error) {
+	i := &c.Info
+	i.Flags |= err.Flag
+	i.Details = err.Details
+	switch {
+	case err.Flag.Has(info.UpstreamRequestTimeout):
+		// The connection's own time was up.
+		i.Flags = i.Flags&^info.UpstreamRequestTimeout | info.DurationTimeout
+		i.Details = "max_downstream_connection_duration_reached"
+		f.st.MaxDuration.Inc()
+	case retriable(err):
+		i.Flags |= info.UpstreamRetryLimitExceeded
+		cl.Stats().CxConnectAttempts.Inc()
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) && i.Spoof {
+		f.log.Warn("connect from the client's address", zap.Stringer("source", i.Source), zap.Error(err))
+	}
+}
+
+// A peer is an upstream connection as bytes are moved to and from it.
+type peer struct{ *upstream.TCP }
+
+// Socket implements netio.Conn.
+func (p peer) Socket() *netio.Socket { return p.TCP.Socket }
+
+// base is the context that a dial ends with.
+func base(c *conn.Conn) context.Context {
+	if c.Context != nil {
+		return c.Context
+	}
+	return context.TODO()
+}
