@@ -1,0 +1,116 @@
+package listener
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/proxy/netio"
+)
+
+// The pause after an accept for which descriptors or memory were missing: a
+// connection that ends makes room long before the longest.
+const (
+	shortestPause = 5 * time.Millisecond
+	longestPause  = 500 * time.Millisecond
+)
+
+// accept takes connections from one socket until StopAccepting.
+func (l *Listener) accept(s *socket) {
+	pause := time.Duration(0)
+	for {
+		fd, from, err := s.accept()
+		switch {
+		case err == nil:
+			pause = 0
+			l.admit(s, fd, from)
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
+			l.takeRest(s)
+			return
+		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EPROTO), errors.Is(err, unix.ENETDOWN),
+			errors.Is(err, unix.EHOSTDOWN), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH):
+			// The connection was gone before it was accepted (accept(2)).
+		default:
+			l.stats.AcceptErrors.Inc()
+			if n, ok := l.errors.allow(time.Now()); ok {
+				l.log.Warn("accept", zap.Stringer("address", s.addr), zap.Error(err), zap.Uint64("dropped_lines", n))
+			}
+			pause = min(max(2*pause, shortestPause), longestPause)
+			if !l.wait(pause) {
+				return
+			}
+		}
+	}
+}
+
+// wait waits; false says that accepting stopped meanwhile.
+func (l *Listener) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.stopped:
+		return false
+	}
+}
+
+// takeRest accepts what waits in a socket that is about to be closed: those
+// clients think that they are connected.
+func (l *Listener) takeRest(s *socket) {
+	for {
+		var fd int
+		var sa unix.Sockaddr
+		var err error
+		if cerr := s.raw.Control(func(lfd uintptr) { fd, sa, err = accept4(int(lfd)) }); cerr != nil || err != nil {
+			return
+		}
+		l.admit(s, fd, addrPort(sa))
+	}
+}
+
+// accept waits for a connection.
+func (s *socket) accept() (fd int, from netip.AddrPort, err error) {
+	var sa unix.Sockaddr
+	rerr := s.raw.Read(func(lfd uintptr) bool {
+		fd, sa, err = accept4(int(lfd))
+		return err != unix.EAGAIN
+	})
+	if rerr != nil {
+		if errors.Is(rerr, os.ErrDeadlineExceeded) {
+			return -1, from, os.ErrDeadlineExceeded
+		}
+		return -1, from, os.ErrClosed
+	}
+	if err != nil {
+		return -1, from, os.NewSyscallError("accept4", err)
+	}
+	return fd, addrPort(sa), nil
+}
+
+func accept4(lfd int) (fd int, sa unix.Sockaddr, err error) {
+	for {
+		fd, sa, err = unix.Accept4(lfd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		if err != unix.EINTR {
+			return fd, sa, err
+		}
+	}
+}
+
+// admit starts a connection's goroutine.
+func (l *Listener) admit(s *socket, fd int, from netip.AddrPort) {
+	local := s.addr
+	if s.wildcard {
+		local = netip.AddrPort{} // asked for when first needed
+	}
+	io, err := netio.NewSocket(fd, local, from)
+	if err != nil {
+		l.stats.AcceptErrors.Inc()
+		return
+	}
+	l.start(s.shard, io)
+}

@@ -1,0 +1,173 @@
+package listener
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/sniff"
+)
+
+// A Closer is an inspection that counts connections whose client finished, or was
+// waited for too long, before it was done.
+type Closer interface {
+	// Closed is called instead of a further Inspect; it says what err is, io.EOF
+	// or os.ErrDeadlineExceeded.
+	Closed(c *info.Conn, err error)
+}
+
+// A Requirer is an inspection without whose result a connection must not go on: a
+// server-first port is no reason to skip it, nor is it passed over when its bytes
+// do not come.
+type Requirer interface {
+	Required() bool
+}
+
+// What info.Conn.SniffNote says of connections that were not inspected to the end.
+const (
+	noteTimeout     = "timeout"
+	noteClosed      = "closed"
+	noteServerFirst = "server_first"
+)
+
+// inspect runs the listener filters; false says that the connection is refused.
+func (l *Listener) inspect(s *session) bool {
+	if len(s.g.filters) == 0 {
+		return true
+	}
+	l.stats.PreCxActive.Inc()
+	defer l.stats.PreCxActive.Dec()
+	p := peeker{l: l, s: s}
+	defer p.disarm()
+	for i := range s.g.filters {
+		f := &s.g.filters[i]
+		if f.disabledFor.Matches(&s.Info) {
+			continue
+		}
+		in := f.NewInspection(s.Conn)
+		if in == nil {
+			continue
+		}
+		if !p.run(in) {
+			return false
+		}
+	}
+	return true
+}
+
+// A peeker shows a connection's first bytes to its listener filters.
+type peeker struct {
+	l     *Listener
+	s     *session
+	until time.Time // when the filters' time is up; zero is never
+	armed bool      // the read deadline was set
+	over  error     // why no more bytes are waited for
+}
+
+// run shows the bytes to one inspection until it is done.
+func (p *peeker) run(in filters.Inspection) bool {
+	s := p.s
+	for {
+		need, consume, err := in.Inspect(s.In.Bytes(), &s.Info)
+		switch {
+		case need == filters.Done:
+			s.In.Consume(min(consume, s.In.Len()))
+			if err != nil && s.Info.SniffNote == "" {
+				s.Info.SniffNote = err.Error()
+			}
+			return true
+		case need < 0:
+			return p.refuse(err)
+		}
+		if err := p.more(in); err != nil {
+			return p.without(in, err)
+		}
+	}
+}
+
+// more waits for more bytes.
+func (p *peeker) more(in filters.Inspection) error {
+	s := p.s
+	if p.over != nil {
+		return p.over
+	}
+	if s.In.Len() == 0 && s.Info.Dest.IsValid() && sniff.ServerFirstPort(s.Info.Dest.Port()) && !required(in) {
+		return errServerFirst
+	}
+	if d := s.g.m.FiltersTimeout; d > 0 && !p.armed {
+		p.until, p.armed = s.started.Add(d), true
+		if err := s.SetReadDeadline(p.until); err != nil {
+			return err
+		}
+	}
+	_, err := s.ReadBuf(&s.In)
+	p.over = err
+	return err
+}
+
+var errServerFirst = errors.New("the server speaks first on this port")
+
+// without decides what becomes of a connection whose bytes do not come.
+func (p *peeker) without(in filters.Inspection, err error) bool {
+	s, st := p.s, p.l.stats
+	if err == errServerFirst {
+		st.ServerFirst.Inc()
+		s.Info.SniffNote = noteServerFirst
+		return true
+	}
+	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	if (timeout || err == io.EOF) && s.Info.SniffNote == "" {
+		if c, ok := in.(Closer); ok {
+			c.Closed(&s.Info, err)
+		}
+		if timeout {
+			st.PreCxTimeout.Inc()
+			s.Info.SniffNote = noteTimeout
+		} else {
+			st.FilterRemoteClose.Inc()
+			s.Info.SniffNote = noteClosed
+		}
+	}
+	switch {
+	case required(in):
+		return p.refuse(err)
+	case timeout:
+		if !s.g.m.ContinueOnTimeout {
+			s.Info.Details = "listener_filters_timeout"
+		}
+		return s.g.m.ContinueOnTimeout
+	case err == io.EOF:
+		// A client that only listens; or one that sent all it has.
+		return true
+	}
+	return false // reset, or closed by us
+}
+
+// refuse ends a connection that a listener filter does not want.
+func (p *peeker) refuse(err error) bool {
+	s, l := p.s, p.l
+	l.stats.FilterError.Inc()
+	s.Info.Details = "listener_filter_closed"
+	if err != nil {
+		s.Info.SniffNote = err.Error()
+		l.log.Debug("listener filter", zap.Uint64("connection", s.Info.ID), zap.Error(err))
+	}
+	return false
+}
+
+// disarm takes the read deadline back.
+func (p *peeker) disarm() {
+	if p.armed {
+		_ = p.s.SetReadDeadline(time.Time{}) // closed meanwhile: the next read says so
+	}
+}
+
+func required(in filters.Inspection) bool {
+	r, ok := in.(Requirer)
+	return ok && r.Required()
+}

@@ -1,0 +1,226 @@
+package listener
+
+import (
+	"errors"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
+)
+
+// A session is one connection while the listener has it.
+type session struct {
+	// owned by the serving goroutine
+	*conn.Conn
+	g       *generation
+	started time.Time
+	given   bool // another listener accepted it
+	shard   *shard
+
+	raw *netio.Socket // set in start, never changed
+
+	chain      atomic.Pointer[chain]
+	prev, next *session // guarded by shard.mu
+}
+
+// A shard is the connections of one worker.
+type shard struct {
+	mu    sync.Mutex
+	first *session // guarded by mu
+	n     atomic.Int64
+	_     [32]byte // the next shard is another worker's
+}
+
+func (sh *shard) add(s *session) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s.next = sh.first; s.next != nil {
+		s.next.prev = s
+	}
+	sh.first = s
+	sh.n.Add(1)
+}
+
+func (sh *shard) remove(s *session) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		sh.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	sh.n.Add(-1)
+}
+
+// each calls f for every connection; f does not block.
+func (l *Listener) each(f func(*session)) {
+	for i := range l.shards {
+		sh := &l.shards[i]
+		sh.mu.Lock()
+		for s := sh.first; s != nil; s = s.next {
+			f(s)
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// start gives an accepted connection its goroutine.
+func (l *Listener) start(sh *shard, io *netio.Socket) {
+	s := &session{raw: io, shard: sh, started: time.Now()}
+	l.serving.Add(1)
+	go func() {
+		s.Conn = conn.New(io)
+		i := &s.Info
+		i.ID = l.o.IDs.Add(1)
+		i.Start = s.started
+		i.DirectSource = s.RemoteAddr()
+		i.Source = i.DirectSource
+		i.Local = s.LocalAddr()
+		i.Dest = i.Local
+		next := l.serve(s)
+		l.serving.Done()
+		if next != nil {
+			s.shard = &next.shards[int(i.ID%uint64(len(next.shards)))]
+			next.serve(s)
+			next.serving.Done()
+		}
+	}()
+}
+
+// serve takes a connection through its life, or to the listener that it must be
+// served by. What panics on the way ends this connection only.
+func (l *Listener) serve(s *session) (next *Listener) {
+	l.enter(s)
+	defer func() {
+		if p := recover(); p != nil {
+			l.stats.Panic.Inc()
+			l.log.Error("panic while serving a connection", zap.Uint64("connection", s.Info.ID), zap.Stringer("source", s.Info.Source),
+				zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			_ = s.Reset()
+		}
+		l.leave(s, next != nil)
+	}()
+	if !l.inspect(s) {
+		return nil
+	}
+	if next = l.handOver(s); next != nil {
+		return next
+	}
+	c := l.choose(s)
+	if c == nil || c.tls != nil && !l.secure(s, c) {
+		return nil
+	}
+	for _, f := range c.network {
+		if f.OnNewConnection(s.Conn) == filters.Stop {
+			return nil
+		}
+	}
+	if err := c.terminal.ServeConn(s.Conn); err != nil {
+		l.log.Debug("connection ended", zap.Uint64("connection", s.Info.ID), zap.Error(err))
+	}
+	return nil
+}
+
+// enter makes the connection one of this listener's.
+func (l *Listener) enter(s *session) {
+	s.g = l.current.Load()
+	s.Info.Listener = s.g.m.Name
+	s.Conn.Context = l.ctx
+	l.stats.CxTotal.Inc()
+	l.stats.CxActive.Inc()
+	s.shard.add(s)
+	if l.closed.Load() {
+		// Close looked for connections before this one was here.
+		_ = s.raw.Close()
+	}
+}
+
+// leave records the end of a connection and closes it, or only forgets it when it
+// goes to another listener.
+func (l *Listener) leave(s *session, given bool) {
+	s.shard.remove(s)
+	l.stats.CxActive.Dec()
+	l.stats.CxDestroy.Inc()
+	if given {
+		return
+	}
+	_ = s.Close() // closed already when it was reset
+	s.In.Discard()
+	s.Info.End = time.Now()
+	l.stats.CxLength.Record(uint64(s.Info.End.Sub(s.started).Milliseconds()))
+	for _, a := range s.g.loggers {
+		l.note(s, a)
+	}
+	if c := s.chain.Load(); c != nil {
+		c.give()
+	}
+}
+
+// note writes an access log entry; a logger that panics loses it.
+func (l *Listener) note(s *session, a filters.AccessLogger) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.stats.Panic.Inc()
+			l.log.Error("panic while logging a connection", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
+	a.Log(s.Conn, nil)
+}
+
+// choose finds the filter chain; nil says that the connection is refused.
+func (l *Listener) choose(s *session) *chain {
+	m := s.g.m.Selector.Select(&s.Info, nil)
+	if m == nil {
+		s.Info.Flags |= info.NoRoute
+		s.Info.Details = "filter_chain_not_found"
+		l.stats.NoFilterChainMatch.Inc()
+		l.explain(s)
+		return nil
+	}
+	if l.selfDialled(s, m) {
+		return nil
+	}
+	c := s.g.chains[m]
+	s.Info.FilterChain = c.label
+	c.take()
+	s.chain.Store(c)
+	if c.retired() {
+		// Update looked for its connections before this one had chosen.
+		s.StartDrain()
+	}
+	return c
+}
+
+// defaultTransportTimeout bounds a TLS handshake when
+// transport_socket_connect_timeout does not (Envoy waits for ever then).
+const defaultTransportTimeout = 10 * time.Second
+
+// secure lets the transport socket take the bytes over.
+func (l *Listener) secure(s *session, c *chain) bool {
+	d := c.m.ConnectTimeout
+	if d == 0 {
+		d = defaultTransportTimeout
+	}
+	err := c.tls.Server(s.Conn, time.Now().Add(d))
+	if err == nil {
+		return true
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		l.stats.TransportTimeout.Inc()
+	}
+	s.Info.Details = "downstream_transport_failure"
+	l.log.Debug("transport socket", zap.Uint64("connection", s.Info.ID), zap.Error(err))
+	return false
+}
