@@ -79,6 +79,7 @@ type BuildContext struct {
 	Log      *zap.Logger
 	Stats    *stats.Scope                    // the root of all statistics
 	Listener *stats.Scope                    // listener.<address>.
+	HTTP     *stats.Scope                    // http.<stat_prefix>.; set while an HTTP chain is built
 	Clusters *upstream.Manager               // live clusters, found by name
 	Routes   func(name string) *route.Live   // the route table an RDS name stands for
 	Loggers  func(path string) (Sink, error) // files shared by access loggers

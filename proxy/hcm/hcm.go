@@ -54,7 +54,8 @@ type logger struct {
 func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 	m := &Manager{cfg: cfg, rules: cfg.Rules, log: bc.Log}
 	m.rules.Limits = m.rules.WithDefaults()
-	m.stats = stats.Fill[Stats](bc.Stats.Scope("http").Scope(cfg.StatPrefix))
+	scope := bc.Stats.Scope("http", cfg.StatPrefix)
+	m.stats = stats.Fill[Stats](scope)
 	if cfg.Table != nil {
 		m.live = new(route.Live)
 		m.live.Store(cfg.Table)
@@ -63,7 +64,7 @@ func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 	}
 	own := *bc
 	own.Slots = new(stream.Slots)
-	own.Stats = bc.Stats
+	own.HTTP = scope
 	var named []stream.Named
 	for i, p := range cfg.Filters {
 		if p.Disabled {
