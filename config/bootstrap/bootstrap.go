@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -167,18 +165,4 @@ type decoder struct {
 
 func (d *decoder) fail(path, format string, args ...any) {
 	d.errs = append(d.errs, d.x.Wrap(path, fmt.Errorf(format, args...)))
-}
-
-// ofControlPlane tells whether a path lies in a static cluster that the ADS
-// stream uses.
-func ofControlPlane(m *bootstrapv3.Bootstrap, path string) bool {
-	for _, g := range m.GetDynamicResources().GetAdsConfig().GetGrpcServices() {
-		for i, c := range m.GetStaticResources().GetClusters() {
-			at := "static_resources.clusters[" + strconv.Itoa(i) + "]"
-			if c.GetName() == g.GetEnvoyGrpc().GetClusterName() && strings.HasPrefix(path, at) {
-				return true
-			}
-		}
-	}
-	return false
 }

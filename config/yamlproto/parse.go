@@ -82,11 +82,11 @@ func (d *decoder) syntaxError(err error) {
 }
 
 // brokenLine finds the line that breaks a text: the first after the longest run of lines, from the start, that is YAML by
-// itself. 0 means that the text is too long to look.
+// itself. 0 means that the text is too long to find out.
 func brokenLine(data []byte) int {
-	const ahead, rounds = 40, 20
-	budget := 16 << 20 // bytes to parse again, about two seconds
-	ends := []int{0}   // ends[k] is where the first k lines end
+	const rounds = 20
+	budget := 6 << 20 // bytes to parse again, about a second
+	ends := []int{0}  // ends[k] is where the first k lines end
 	for i, c := range data {
 		if c == '\n' {
 			ends = append(ends, i+1)
@@ -113,9 +113,10 @@ func brokenLine(data []byte) int {
 		}
 		// A list or text over several lines is broken before its end and whole behind it: look whether this is one.
 		next := 0
-		for k := good + 2; k < min(bad, good+ahead) && next == 0; k++ {
-			if valid(k) {
+		for _, ahead := range [...]int{2, 3, 4, 5, 6, 8, 12, 20, 40, 80} {
+			if k := good + ahead; k < bad && valid(k) {
 				next = k
+				break
 			}
 		}
 		if next == 0 {
