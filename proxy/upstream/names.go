@@ -21,7 +21,7 @@ type target struct {
 	locality *cluster.Locality
 	addrs    []netip.Addr
 	answered bool // at least once
-	failed   bool // the last time
+	failures int  // in a row, up to now
 	task     *task
 }
 
@@ -55,7 +55,7 @@ func (c *Cluster) retarget(a *cluster.Assignment, now time.Time) {
 			}
 			t := &target{endpoint: e, locality: l}
 			if o := old[t.key()]; o != nil {
-				t.addrs, t.answered, t.failed = o.addrs, o.answered, o.failed
+				t.addrs, t.answered, t.failures = o.addrs, o.answered, o.failures
 			}
 			t.task = &task{}
 			t.task.run = func(now time.Time) time.Time { return c.lookup(t, now) }
@@ -92,13 +92,15 @@ func (c *Cluster) resolved(t *target, addrs []netip.Addr, ttl time.Duration, err
 	}
 	cfg := c.cfg.Load()
 	none := errors.Is(err, dns.ErrNoSuchName) || errors.Is(err, dns.ErrNoAddress)
-	again := t.failed // said before: once is enough in the log
-	t.answered, t.failed = true, err != nil
-	next := refresh(&cfg.DNS, ttl, err)
+	t.answered = true
+	if t.failures++; err == nil {
+		t.failures = 0
+	}
+	next := refresh(&cfg.DNS, ttl, t.failures)
 	switch {
 	case err != nil && !none:
 		c.stats.UpdateFailure.Inc()
-		if !again {
+		if t.failures == 1 { // once is enough in the log
 			c.m.log.Warn("dns lookup", c.field(), zap.Error(err))
 		}
 	case none:
@@ -114,17 +116,25 @@ func (c *Cluster) resolved(t *target, addrs []netip.Addr, ttl time.Duration, err
 	c.m.tasks.add(t.task, time.Now().Add(next))
 }
 
-// refresh tells how long until a name is asked for again.
-func refresh(d *cluster.DNS, ttl time.Duration, err error) time.Duration {
+// refresh tells how long until a name is asked for again: as often as configured,
+// when its records say, or after failures less and less often (Envoy:
+// dns_refresh_rate, respect_dns_ttl, dns_failure_refresh_rate).
+func refresh(d *cluster.DNS, ttl time.Duration, failures int) time.Duration {
 	every := d.Refresh
 	if every <= 0 {
 		every = 5 * time.Second // Envoy's default
 	}
-	switch {
-	case err != nil && d.FailureRefresh > 0:
-		return d.FailureRefresh
-	case err == nil && d.RespectTTL && ttl > 0:
-		return ttl
+	if failures == 0 {
+		if d.RespectTTL && ttl > 0 {
+			return ttl
+		}
+		return every
+	}
+	if d.FailureRefresh > 0 {
+		every = d.FailureRefresh
+	}
+	for ; failures > 1 && every < d.FailureRefreshMax; failures-- {
+		every = min(2*every, d.FailureRefreshMax)
 	}
 	return every
 }
@@ -135,7 +145,7 @@ func (c *Cluster) replaceNamed() {
 	ms := listed(c.assignment)
 	failed := false
 	for _, t := range c.targets {
-		failed = failed || t.failed
+		failed = failed || t.failures > 0
 		sp := specOf(t.endpoint, t.locality)
 		for _, a := range t.addrs {
 			addr := netip.AddrPortFrom(a, t.endpoint.Port)
