@@ -136,10 +136,11 @@ func (p *process) transparentPort() uint16 {
 // asked: the control plane and the admin interface.
 func (p *process) left() []netip.AddrPort {
 	var out []netip.AddrPort
-	if a := p.l.boot.Admin; a != nil && a.Addr.IsValid() {
-		out = append(out, a.Addr)
+	addrs := p.l.controlPlanes()
+	if a := p.l.boot.Admin; a != nil {
+		addrs = append(addrs, a.Address)
 	}
-	for _, t := range p.l.controlPlanes() {
+	for _, t := range addrs {
 		if a, err := netip.ParseAddrPort(t); err == nil {
 			out = append(out, a)
 		}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weirproxy/weir/config"
-	"github.com/weirproxy/weir/filters/accesslog"
+	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/intercept"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -34,7 +34,7 @@ type process struct {
 	l     *loaded
 
 	stats *stats.Store
-	files *accesslog.Files
+	files *file.Files
 	proxy *proxy.Proxy
 	xds   *xds.Client
 	state state
@@ -140,7 +140,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 
 // build makes the parts; nothing serves yet.
 func (p *process) build() (err error) {
-	p.files = accesslog.NewFiles(p.stats.Scope("filesystem"))
+	p.files = file.NewFiles(p.stats.Scope("filesystem"))
 	mark := uint32(0)
 	if p.o.interceptOn != "" {
 		mark = p.o.intercept.ownMark

@@ -7,14 +7,32 @@ import (
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/filters/accesslog/stream"
 	"github.com/weirproxy/weir/filters/http/router"
+	"github.com/weirproxy/weir/filters/listener/httpinspector"
+	"github.com/weirproxy/weir/filters/listener/originaldst"
+	"github.com/weirproxy/weir/filters/listener/originalsrc"
+	"github.com/weirproxy/weir/filters/listener/proxyprotocol"
+	"github.com/weirproxy/weir/filters/listener/tlsinspector"
 	"github.com/weirproxy/weir/filters/network/hcm"
+	"github.com/weirproxy/weir/filters/network/tcpproxy"
+	"github.com/weirproxy/weir/filters/transport/tls"
 )
 
 // Filters lists the factories in the order a connection meets them. Load-balancing
 // policies have a table of their own, proxy/upstream/lb.
 func Filters() []*extension.Factory {
 	return []*extension.Factory{
+		// Listener filters.
+		proxyprotocol.Factory(),
+		originaldst.Factory(),
+		originalsrc.Factory(),
+		tlsinspector.Factory(),
+		httpinspector.Factory(),
+
+		// Transport sockets.
+		tls.Factory(),
+
 		// Network filters.
+		tcpproxy.Factory(),
 		hcm.Factory(),
 
 		// HTTP filters.
