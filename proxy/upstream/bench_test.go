@@ -2,7 +2,11 @@ package upstream
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"testing"
+
+	"github.com/weirproxy/weir/config"
 )
 
 func BenchmarkPick(b *testing.B) {
@@ -41,4 +45,34 @@ func BenchmarkPooledOpenAndRelease(b *testing.B) {
 		a.Report(Outcome{Code: 200})
 		a.Release()
 	}
+}
+
+// BenchmarkApply puts 10,000 clusters in force, and changes one of them.
+func BenchmarkApply(b *testing.B) {
+	const n = 10000
+	all := map[string]*config.Resource{}
+	for i := range n {
+		name := fmt.Sprintf("outbound|80||service-%d.default.svc.cluster.local", i)
+		all[name] = &config.Resource{Value: static(name, addrs(2)...)}
+	}
+	b.Run("all", func(b *testing.B) {
+		for b.Loop() {
+			if err := NewManager(Options{}).Apply(&config.Snapshot{Clusters: all}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("one", func(b *testing.B) {
+		m := NewManager(Options{})
+		if err := m.Apply(&config.Snapshot{Clusters: all}); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			next := maps.Clone(all)
+			next["x"] = &config.Resource{Value: static("x", addrs(2)...)}
+			if err := m.Apply(&config.Snapshot{Clusters: next}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -23,9 +23,6 @@ type Cluster struct {
 	outlier *OutlierStats
 	codes   *stats.Codes
 
-	errNoHealthy, errUnresolved, errDropped *Error
-	errBreaker, errNoDest, errRemoved       *Error
-
 	// read by the data path
 	cfg        atomic.Pointer[cluster.Cluster]
 	set        atomic.Pointer[set]
@@ -72,9 +69,8 @@ func newCluster(m *Manager, cfg *cluster.Cluster) *Cluster {
 	c.scope = m.stats.Scope(statName(cfg))
 	c.stats = stats.Fill[Stats](c.scope)
 	c.codes = stats.NewCodes(c.scope, "upstream_rq")
-	c.normal.init(&c.stats.Default)
-	c.high.init(&c.stats.High)
-	c.sharedErrors()
+	c.normal.init(c.name, &c.stats.Default)
+	c.high.init(c.name, &c.stats.High)
 	c.set.Store(&set{})
 	if cfg.Type == cluster.OriginalDestination {
 		c.original = newOriginal()
@@ -136,9 +132,9 @@ func (c *Cluster) setLimits(cfg *cluster.Cluster) {
 			c.remaining[i] = stats.Fill[Remaining](c.scope.Scope(p.name))
 		}
 		if p.t.TrackRemaining {
-			p.l.set(p.t, c.name, c.remaining[i])
+			p.l.set(p.t, c.remaining[i])
 		} else {
-			p.l.set(p.t, c.name, nil)
+			p.l.set(p.t, nil)
 		}
 	}
 }

@@ -58,12 +58,15 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors that every cluster shares.
+// errLimit is the cause of the error of every limit.
+var errLimit = errors.New("circuit breaker limit reached")
+
+// The errors of a choice, shared by all clusters: they must not be changed.
 var (
-	errLimit       = errors.New("circuit breaker limit reached")
-	errNoHealthy   = errors.New("no healthy host")
-	errBreakerOpen = errors.New("half-open circuit breaker is open")
-	errDropped     = errors.New("dropped by drop_overloads")
-	errNoDest      = errors.New("no original destination")
-	errRemoved     = errors.New("cluster removed")
+	ErrNoHealthy     = &Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: DetailsNoHealthy, Err: errors.New("no healthy host")}
+	ErrUnresolved    = &Error{Op: "pick", Flag: info.NoHealthyUpstream | info.DNSResolutionFailure, Details: DetailsNoHealthy, Err: errors.New("no host: its name does not resolve")}
+	ErrDropped       = &Error{Op: "pick", Flag: info.UpstreamOverflow, Details: DetailsDropOverload, Err: errors.New("dropped by drop_overloads")}
+	ErrBreakerOpen   = &Error{Op: "pick", Flag: info.UpstreamOverflow, Details: DetailsBreakerOpen, Err: errors.New("the half-open circuit breaker of every host is open")}
+	ErrNoDestination = &Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: DetailsNoOriginalDest, Err: errors.New("no original destination")}
+	ErrRemoved       = &Error{Op: "open", Flag: info.NoClusterFound, Details: "cluster_not_found", Err: errors.New("the cluster has been removed")}
 )

@@ -16,7 +16,9 @@ type limit struct {
 	max       atomic.Int64
 	open      *stats.Gauge                // 1 while n ≥ max
 	remaining atomic.Pointer[stats.Gauge] // nil unless track_remaining
-	err       atomic.Pointer[Error]       // made when max is set: overload allocates nothing
+	err       atomic.Pointer[Error]       // made when first needed: overload allocates nothing
+	what      string                      // Envoy's name of the threshold; set in init
+	cluster   string
 
 	mu sync.Mutex // orders the writers of open, not of n
 }
@@ -66,17 +68,27 @@ func (l *limit) show() {
 }
 
 // set changes the threshold; what is taken stays taken.
-func (l *limit) set(top uint32, what, cluster string, remaining *stats.Gauge) {
+func (l *limit) set(top uint32, remaining *stats.Gauge) {
 	l.max.Store(int64(top))
+	l.err.Store(nil)
 	l.remaining.Store(remaining)
 	if remaining != nil {
 		remaining.Set(int64(top) - l.n.Load())
 	}
-	l.err.Store(&Error{
-		Op: what, Flag: info.UpstreamOverflow, Details: DetailsOverflow,
-		Err: fmt.Errorf("cluster %q: %s %d: %w", cluster, what, top, errLimit),
-	})
 	l.show()
+}
+
+// error is what a request is told that the limit stops.
+func (l *limit) error() *Error {
+	if e := l.err.Load(); e != nil {
+		return e
+	}
+	e := &Error{
+		Op: l.what, Flag: info.UpstreamOverflow, Details: DetailsOverflow,
+		Err: fmt.Errorf("cluster %q: %s %d: %w", l.cluster, l.what, l.max.Load(), errLimit),
+	}
+	l.err.Store(e)
+	return e
 }
 
 // limits are the thresholds of one priority, and who waits for a connection.
@@ -92,19 +104,29 @@ type budget struct {
 	least int64
 }
 
-func (l *limits) init(b *Breakers) {
-	l.connections.open, l.pending.open = b.CxOpen, b.RqPendingOpen
-	l.requests.open, l.retries.open = b.RqOpen, b.RqRetryOpen
+func (l *limits) init(cluster string, b *Breakers) {
+	for _, x := range [...]struct {
+		l    *limit
+		what string
+		open *stats.Gauge
+	}{
+		{&l.connections, "max_connections", b.CxOpen},
+		{&l.pending, "max_pending_requests", b.RqPendingOpen},
+		{&l.requests, "max_requests", b.RqOpen},
+		{&l.retries, "max_retries", b.RqRetryOpen},
+	} {
+		x.l.what, x.l.cluster, x.l.open = x.what, cluster, x.open
+	}
 }
 
-func (l *limits) set(t *cluster.Thresholds, name string, r *Remaining) {
+func (l *limits) set(t *cluster.Thresholds, r *Remaining) {
 	if r == nil {
 		r = &Remaining{}
 	}
-	l.connections.set(t.MaxConnections, "max_connections", name, r.Cx)
-	l.pending.set(t.MaxPending, "max_pending_requests", name, r.RqPending)
-	l.requests.set(t.MaxRequests, "max_requests", name, r.Rq)
-	l.retries.set(t.MaxRetries, "max_retries", name, r.RqRetries)
+	l.connections.set(t.MaxConnections, r.Cx)
+	l.pending.set(t.MaxPending, r.RqPending)
+	l.requests.set(t.MaxRequests, r.Rq)
+	l.retries.set(t.MaxRetries, r.RqRetries)
 	if t.BudgetPercent < 0 {
 		l.budget.Store(nil)
 		return
@@ -127,7 +149,7 @@ func (c *Cluster) TakeRequest(high bool) *Error {
 		return nil
 	}
 	c.stats.RqPendingOverflow.Inc()
-	return l.requests.err.Load()
+	return l.requests.error()
 }
 
 // GiveRequest takes back what TakeRequest counted.

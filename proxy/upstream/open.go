@@ -24,7 +24,7 @@ import (
 // fails is reported to outlier detection here.
 func (c *Cluster) OpenHTTP(ctx context.Context, h *Host, o *OpenInfo) (*Attempt, *Error) {
 	if c.removed.Load() {
-		return nil, c.errRemoved
+		return nil, ErrRemoved
 	}
 	var t breaker.Token
 	if b := h.breaker.Load(); b != nil {
@@ -75,7 +75,7 @@ func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) 
 	l, st := c.limits(o.High), c.stats
 	if !l.pending.take() {
 		st.RqPendingOverflow.Inc()
-		return nil, Cancelled, l.pending.err.Load()
+		return nil, Cancelled, l.pending.error()
 	}
 	st.RqPendingTotal.Inc()
 	st.RqPendingActive.Inc()
@@ -95,7 +95,7 @@ func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) 
 			// Its place is kept: the new connection takes it.
 			a.destroyKeepingSlot()
 		case !slot:
-			return nil, Cancelled, l.connections.err.Load()
+			return nil, Cancelled, l.connections.error()
 		}
 	}
 	gen := h.generation() // before the options are read
@@ -192,7 +192,7 @@ func (c *Cluster) waitError(ctx context.Context, h *Host, l *limits, err error) 
 		e.Flag, e.Details, e.Err = info.DownstreamConnectionTermination, DetailsDownstreamAborted, err
 		return e
 	}
-	e.Err = errors.Join(l.connections.err.Load().Err, err)
+	e.Err = errors.Join(l.connections.error().Err, err)
 	return e
 }
 

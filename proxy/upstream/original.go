@@ -22,7 +22,7 @@ func (c *Cluster) pickOriginal(p *PickInfo) (*Host, *Error) {
 	if !p.Dest.IsValid() || p.Dest.Addr().IsUnspecified() {
 		c.stats.CxNoneHealthy.Inc()
 		c.stats.OriginalDstInvalid.Inc()
-		return nil, c.errNoDest
+		return nil, ErrNoDestination
 	}
 	to := netip.AddrPortFrom(p.Dest.Addr().Unmap(), p.Dest.Port())
 	if port := c.cfg.Load().Original.PortOverride; port != 0 {
@@ -37,7 +37,7 @@ func (c *Cluster) pickOriginal(p *PickInfo) (*Host, *Error) {
 	}
 	if b := h.breaker.Load(); b != nil && !b.Ready(time.Now()) {
 		c.stats.HalfOpen.Rejected.Inc()
-		return nil, c.errBreaker
+		return nil, ErrBreakerOpen
 	}
 	h.lastUsed.Store(time.Now().UnixNano())
 	return h, nil

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
@@ -32,7 +31,7 @@ func (c *Cluster) Pick(p *PickInfo) (*Host, *Error) {
 	}
 	if s.dropped > 0 && len(p.Tried) == 0 && float64(scramble(r^saltDrop)%10000) < s.dropped*100 {
 		c.stats.RqDropOverload.Inc()
-		return nil, c.errDropped
+		return nil, ErrDropped
 	}
 	q := lb.Pick{Rand: r, Hash: r}
 	byPriority := scramble(r ^ saltPriority)
@@ -51,7 +50,7 @@ func (c *Cluster) Pick(p *PickInfo) (*Host, *Error) {
 		return h, nil
 	}
 	c.stats.HalfOpen.Rejected.Inc()
-	return nil, c.errBreaker
+	return nil, ErrBreakerOpen
 }
 
 // fromGroup asks the policy until the host suits: not tried, while turning down is
@@ -152,19 +151,9 @@ func (s *set) choose(hash uint64) (*level, *group) {
 
 func (c *Cluster) noHealthy() *Error {
 	if c.unresolved.Load() {
-		return c.errUnresolved
+		return ErrUnresolved
 	}
-	return c.errNoHealthy
-}
-
-// sharedErrors makes the errors Pick gives, once.
-func (c *Cluster) sharedErrors() {
-	c.errNoHealthy = &Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: DetailsNoHealthy, Err: errNoHealthy}
-	c.errUnresolved = &Error{Op: "pick", Flag: info.NoHealthyUpstream | info.DNSResolutionFailure, Details: DetailsNoHealthy, Err: errNoHealthy}
-	c.errDropped = &Error{Op: "pick", Flag: info.UpstreamOverflow, Details: DetailsDropOverload, Err: errDropped}
-	c.errBreaker = &Error{Op: "pick", Flag: info.UpstreamOverflow, Details: DetailsBreakerOpen, Err: errBreakerOpen}
-	c.errNoDest = &Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: DetailsNoOriginalDest, Err: errNoDest}
-	c.errRemoved = &Error{Op: "pick", Flag: info.NoClusterFound, Details: "cluster_not_found", Err: errRemoved}
+	return ErrNoHealthy
 }
 
 // scramble spreads the bits of x (SplitMix64's finalizer).

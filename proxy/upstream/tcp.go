@@ -32,7 +32,7 @@ type TCP struct {
 // outlier detection here.
 func (c *Cluster) OpenTCP(ctx context.Context, h *Host, o *OpenInfo) (*TCP, *Error) {
 	if c.removed.Load() {
-		return nil, c.errRemoved
+		return nil, ErrRemoved
 	}
 	l := c.limits(o.High)
 	var t breaker.Token
@@ -46,7 +46,7 @@ func (c *Cluster) OpenTCP(ctx context.Context, h *Host, o *OpenInfo) (*TCP, *Err
 	if !c.takeSlot(h, l) {
 		c.stats.CxOverflow.Inc()
 		t.Done(false, false)
-		return nil, l.connections.err.Load()
+		return nil, l.connections.error()
 	}
 	c.stats.RqTotal.Inc()
 	h.count.rqTotal.Add(1)
