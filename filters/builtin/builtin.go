@@ -6,6 +6,11 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/filters/accesslog/stream"
+	"github.com/weirproxy/weir/filters/http/cors"
+	"github.com/weirproxy/weir/filters/http/fault"
+	"github.com/weirproxy/weir/filters/http/headermutation"
+	"github.com/weirproxy/weir/filters/http/healthcheck"
+	"github.com/weirproxy/weir/filters/http/localratelimit"
 	"github.com/weirproxy/weir/filters/http/router"
 	"github.com/weirproxy/weir/filters/listener/httpinspector"
 	"github.com/weirproxy/weir/filters/listener/originaldst"
@@ -36,6 +41,11 @@ func Filters() []*extension.Factory {
 		hcm.Factory(),
 
 		// HTTP filters.
+		healthcheck.Factory(),
+		cors.Factory(),
+		fault.Factory(),
+		localratelimit.Factory(),
+		headermutation.Factory(),
 		router.Factory(),
 
 		// Access loggers.
