@@ -192,9 +192,6 @@ func supported(cfg *cluster.Cluster) error {
 	if t := cfg.TransportSocket; t != nil && t.Factory != nil && t.Factory.Name != "envoy.transport_sockets.raw_buffer" {
 		return fmt.Errorf("transport_socket: %s is not supported upstream", t.Factory.Name)
 	}
-	if cfg.HTTP.HTTP2 {
-		return errors.New("typed_extension_protocol_options: HTTP/2 upstream is not supported")
-	}
 	return nil
 }
 

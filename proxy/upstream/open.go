@@ -23,6 +23,9 @@ import (
 // With an idle connection it makes no system call and allocates nothing. What
 // fails is reported to outlier detection here.
 func (c *Cluster) OpenHTTP(ctx context.Context, h *Host, o *OpenInfo) (*Attempt, *Error) {
+	if c.cfg.Load().HTTP.HTTP2 {
+		return nil, c.errHTTP2
+	}
 	if c.removed.Load() {
 		return nil, ErrRemoved
 	}
