@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/proxy/info"
@@ -98,12 +99,6 @@ type limits struct {
 	waiters                                 queue
 }
 
-// budget is a retry_budget, which replaces max_retries.
-type budget struct {
-	share float64
-	least int64
-}
-
 func (l *limits) init(cluster string, b *Breakers) {
 	for _, x := range [...]struct {
 		l    *limit
@@ -127,11 +122,7 @@ func (l *limits) set(t *cluster.Thresholds, r *Remaining) {
 	l.pending.set(t.MaxPending, r.RqPending)
 	l.requests.set(t.MaxRequests, r.Rq)
 	l.retries.set(t.MaxRetries, r.RqRetries)
-	if t.BudgetPercent < 0 {
-		l.budget.Store(nil)
-		return
-	}
-	l.budget.Store(&budget{share: t.BudgetPercent / 100, least: int64(t.BudgetMinConcurrency)})
+	l.budget.Store(newBudget(t))
 }
 
 func (c *Cluster) limits(high bool) *limits {
@@ -146,6 +137,9 @@ func (c *Cluster) limits(high bool) *limits {
 func (c *Cluster) TakeRequest(high bool) *Error {
 	l := c.limits(high)
 	if l.requests.take() {
+		if b := l.budget.Load(); b != nil && b.recent != nil {
+			b.recent.add(time.Now())
+		}
 		return nil
 	}
 	c.stats.RqPendingOverflow.Inc()
@@ -160,9 +154,7 @@ func (c *Cluster) GiveRequest(high bool) { c.limits(high).requests.give() }
 func (c *Cluster) TakeRetry(high bool) bool {
 	l := c.limits(high)
 	if b := l.budget.Load(); b != nil {
-		// Envoy: RetryBudgetImpl::max.
-		top := max(b.least, int64(b.share*float64(l.requests.n.Load()+l.pending.n.Load())))
-		l.retries.max.Store(top)
+		l.retries.max.Store(b.retries(l.requests.n.Load() + l.pending.n.Load()))
 	}
 	if l.retries.take() {
 		return true

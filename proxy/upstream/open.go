@@ -24,7 +24,7 @@ import (
 // fails is reported to outlier detection here.
 func (c *Cluster) OpenHTTP(ctx context.Context, h *Host, o *OpenInfo) (*Attempt, *Error) {
 	if c.cfg.Load().HTTP.HTTP2 {
-		return nil, c.errHTTP2
+		return nil, errHTTP2
 	}
 	if c.removed.Load() {
 		return nil, ErrRemoved
