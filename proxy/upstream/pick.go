@@ -34,9 +34,12 @@ func (c *Cluster) Pick(p *PickInfo) (*Host, *Error) {
 		return nil, ErrDropped
 	}
 	q := lb.Pick{Rand: r, Hash: r}
-	byPriority := scramble(r ^ saltPriority)
 	if p.HasHash {
-		q.Hash, byPriority = p.Hash, p.Hash
+		q.Hash = p.Hash
+	}
+	byPriority := scramble(r ^ saltPriority)
+	if s.hashes {
+		byPriority = q.Hash
 	}
 	l, g := s.choose(byPriority)
 	if g == nil || g.policy == nil {

@@ -97,6 +97,34 @@ func TestPickByPriority(t *testing.T) {
 	}
 }
 
+// Only a policy that hashes lets the request's hash decide on the priority.
+func TestPriorityOfHashedRequests(t *testing.T) {
+	r := newRig(t, Options{})
+	two := localities(
+		cluster.Locality{Priority: 0, Endpoints: hosts(ok, bad)},
+		cluster.Locality{Priority: 1, Endpoints: hosts(ok)},
+	)
+	for _, tc := range []struct {
+		policy string
+		want   int // how many of the hosts one hash finds
+	}{{"round_robin", 2}, {"ring_hash", 1}} {
+		cfg := static(tc.policy)
+		cfg.Assignment, cfg.LB.Policy = two, policy(t, tc.policy, nil)
+		r.apply(cfg)
+		found := map[*Host]bool{}
+		for range 200 {
+			h, err := r.get(tc.policy).Pick(&PickInfo{Hash: 7, HasHash: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[h] = true
+		}
+		if len(found) != tc.want {
+			t.Errorf("%s: one hash found %d hosts, want %d", tc.policy, len(found), tc.want)
+		}
+	}
+}
+
 func TestPanicUsesEverybody(t *testing.T) {
 	r := newRig(t, Options{})
 	cfg := static("a")

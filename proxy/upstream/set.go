@@ -12,6 +12,7 @@ type set struct {
 	hosts   []*Host
 	levels  []level
 	dropped float64 // percent of requests to drop
+	hashes  bool    // the policy hashes: a request hash decides on the priority too
 	counts  health
 }
 
@@ -40,7 +41,7 @@ type blueprint struct {
 }
 
 func (b *blueprint) build(hosts []*Host) *set {
-	s := &set{hosts: hosts, dropped: b.dropped}
+	s := &set{hosts: hosts, dropped: b.dropped, hashes: b.builder.Hashes}
 	var by [][]*Host
 	for _, h := range hosts {
 		p := int(h.spec.Load().priority)

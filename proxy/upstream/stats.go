@@ -3,8 +3,8 @@ package upstream
 import "github.com/weirproxy/weir/proxy/stats"
 
 // Stats are a cluster's statistics, under cluster.<name>. and by Envoy's names
-// (Envoy: cluster statistics). The fields under "router" are the router's to
-// count, the others are counted here.
+// (Envoy: cluster statistics). Those marked "router" or "tcp_proxy" are counted
+// there, the others here.
 type Stats struct {
 	// Connections.
 	CxTotal           *stats.Counter   `stat:"upstream_cx_total"`
@@ -25,7 +25,7 @@ type Stats struct {
 	CxMaxRequests     *stats.Counter   `stat:"upstream_cx_max_requests"`
 	CxMaxDuration     *stats.Counter   `stat:"upstream_cx_max_duration_reached"`
 	CxNoneHealthy     *stats.Counter   `stat:"upstream_cx_none_healthy"`
-	CxPoolOverflow    *stats.Counter   `stat:"upstream_cx_pool_overflow"`
+	CxPoolOverflow    *stats.Counter   `stat:"upstream_cx_pool_overflow"`             // always 0: pools are not limited
 	CxProtocolError   *stats.Counter   `stat:"upstream_cx_protocol_error"`            // router
 	CxRxBytesTotal    *stats.Counter   `stat:"upstream_cx_rx_bytes_total"`            // router and tcp_proxy
 	CxTxBytesTotal    *stats.Counter   `stat:"upstream_cx_tx_bytes_total"`            // router and tcp_proxy
@@ -42,7 +42,7 @@ type Stats struct {
 
 	// Requests, router.
 	RqCancelled          *stats.Counter   `stat:"upstream_rq_cancelled"`
-	RqMaintenanceMode    *stats.Counter   `stat:"upstream_rq_maintenance_mode"`
+	RqMaintenanceMode    *stats.Counter   `stat:"upstream_rq_maintenance_mode"` // always 0: there is no runtime
 	RqTimeout            *stats.Counter   `stat:"upstream_rq_timeout"`
 	RqMaxDuration        *stats.Counter   `stat:"upstream_rq_max_duration_reached"`
 	RqPerTryTimeout      *stats.Counter   `stat:"upstream_rq_per_try_timeout"`
@@ -80,7 +80,7 @@ type Stats struct {
 // reached (Envoy: circuit breaker statistics). They are exact.
 type Breakers struct {
 	CxOpen        *stats.Gauge `stat:"cx_open"`
-	CxPoolOpen    *stats.Gauge `stat:"cx_pool_open"`
+	CxPoolOpen    *stats.Gauge `stat:"cx_pool_open"` // always 0: pools are not limited
 	RqPendingOpen *stats.Gauge `stat:"rq_pending_open"`
 	RqOpen        *stats.Gauge `stat:"rq_open"`
 	RqRetryOpen   *stats.Gauge `stat:"rq_retry_open"`
