@@ -116,9 +116,18 @@ func (p *process) startRules() error {
 	if err != nil {
 		return fmt.Errorf("intercept: %w", err)
 	}
-	p.rules = h
+	p.rules.Store(h)
 	p.log.Info("intercepting", zap.Uint16("to port", plan.ListenPort), zap.String("ports", p.o.interceptOn))
 	return nil
+}
+
+// stopRules lets traffic flow past us again.
+func (p *process) stopRules() {
+	if h := p.rules.Swap(nil); h != nil {
+		if err := h.Close(); err != nil {
+			p.log.Error("interception rules not removed", zap.Error(err))
+		}
+	}
 }
 
 // transparentPort is the port of the first transparent listener.

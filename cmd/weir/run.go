@@ -8,7 +8,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -40,7 +42,7 @@ type process struct {
 	state state
 	quit  context.CancelFunc      // ends the process gracefully
 	abort context.CancelCauseFunc // … and at once
-	rules *intercept.Handle
+	rules atomic.Pointer[intercept.Handle]
 	first sync.Once
 }
 
@@ -103,6 +105,7 @@ func (p *process) serve() error {
 	g.Go(func() error { return ignoreEnd(ctx, p.xds.Run(ctx)) })
 	g.Go(func() error { return p.admin(ctx) })
 	g.Go(func() error { return p.onHup(ctx) })
+	g.Go(func() error { return p.start(ctx) })
 	g.Go(func() error {
 		select {
 		case <-asked.Done():
@@ -114,11 +117,7 @@ func (p *process) serve() error {
 		return errStopped
 	})
 	err := g.Wait()
-	if p.rules != nil {
-		if cerr := p.rules.Close(); cerr != nil {
-			p.log.Error("interception rules not removed", zap.Error(cerr))
-		}
-	}
+	p.stopRules()
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -156,21 +155,42 @@ func (p *process) build() (err error) {
 }
 
 // apply takes a snapshot to the data plane. When the first one, which has the
-// bootstrap's own resources, cannot be served, the process does not start.
+// bootstrap's own resources, cannot be served, the process ends.
 func (p *process) apply(s *config.Snapshot) error {
 	err := p.proxy.Apply(s)
 	p.first.Do(func() {
-		if err == nil {
-			err = p.startRules()
-		}
 		if err != nil {
 			p.abort(err)
-			return
 		}
-		p.state.set(live)
-		p.log.Info("started", zap.String("version", version))
 	})
 	return err
+}
+
+// livePoll is how often a starting process looks whether it may call itself live.
+const livePoll = 10 * time.Millisecond
+
+// start waits until what the bootstrap asks for serves, or is no longer waited
+// for; then it takes traffic and calls itself live (Envoy: ServerInfo.State).
+func (p *process) start(ctx context.Context) error {
+	t := time.NewTicker(livePoll)
+	defer t.Stop()
+	for {
+		st := p.xds.Status()
+		if st.Ready && st.Snapshot > 0 && st.Applied == st.Snapshot && len(st.Warming) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+	if err := p.startRules(); err != nil {
+		return err
+	}
+	p.state.live()
+	p.log.Info("started", zap.String("version", version))
+	return nil
 }
 
 // onHup opens log files anew, as log rotation asks for.
@@ -190,14 +210,9 @@ func (p *process) onHup(ctx context.Context) error {
 
 // drain lets connections end: new ones go elsewhere first, when we intercept.
 func (p *process) drain() {
-	p.state.set(draining)
+	p.state.drain()
 	p.log.Info("draining", zap.Duration("at most", p.o.drain()))
-	if p.rules != nil {
-		if err := p.rules.Close(); err != nil {
-			p.log.Error("interception rules not removed", zap.Error(err))
-		}
-		p.rules = nil
-	}
+	p.stopRules()
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.drain())
 	defer cancel()
 	if p.o.drainStrategy == "immediate" {

@@ -8,23 +8,18 @@ import (
 )
 
 // state is where a process is in its life (Envoy: ServerInfo.State).
-type state struct{ n atomic.Int32 }
+type state struct{ isLive, isDraining atomic.Bool }
 
-const (
-	initializing int32 = iota
-	live
-	draining
-)
-
-func (s *state) set(n int32) { s.n.Store(n) }
+func (s *state) live()  { s.isLive.Store(true) }
+func (s *state) drain() { s.isDraining.Store(true) }
 
 // String is Envoy's word for it.
 func (s *state) String() string {
-	switch s.n.Load() {
-	case live:
-		return "LIVE"
-	case draining:
+	switch {
+	case s.isDraining.Load():
 		return "DRAINING"
+	case s.isLive.Load():
+		return "LIVE"
 	}
 	return "INITIALIZING"
 }
