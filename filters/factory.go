@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/fielderr"
 )
 
 // A Build makes a filter, logger or transport of a parsed configuration. What it
@@ -88,10 +89,8 @@ func decode[M proto.Message, C any](parse func(M, *extension.Context) (C, error)
 		if err := a.UnmarshalTo(m); err != nil {
 			return nil, fmt.Errorf("unmarshal %s: %w", a.TypeUrl, err)
 		}
-		if v, ok := any(m).(interface{ ValidateAll() error }); ok {
-			if err := v.ValidateAll(); err != nil {
-				return nil, err
-			}
+		if err := fielderr.Validate(m); err != nil {
+			return nil, err
 		}
 		return parse(m, c)
 	}
