@@ -36,14 +36,14 @@ var edgeOnly = []header.Name{
 func (m *Manager) forwarded(s *stream.Stream) {
 	cfg, h, ci := m.cfg, &s.Request, &s.Conn.Info
 	peer := ci.Source.Addr()
-	xff := h.Value(header.XForwardedFor)
+	xff := oneXFF(h)
 	var client netip.Addr
 	single := false
 	if cfg.UseRemoteAddress {
 		client, single = peer, len(xff) == 0
 		if cfg.TrustedHops > 0 {
 			if a, ok := hop(xff, int(cfg.TrustedHops)-1); ok {
-				client, single = a, bytes.IndexByte(xff, ',') < 0
+				client = a
 			}
 		}
 		if !cfg.SkipXFFAppend {
@@ -88,6 +88,17 @@ func (m *Manager) forwarded(s *stream.Stream) {
 	}
 }
 
+// oneXFF gives x-forwarded-for, several fields of which become one (RFC 9110
+// §5.3): the last hop is the last of all.
+func oneXFF(h *header.Headers) []byte {
+	v, _, ok := h.Joined(header.XForwardedFor, nil)
+	if ok && h.Count(header.XForwardedFor) > 1 {
+		h.Set(header.XForwardedFor, v)
+		v = h.Value(header.XForwardedFor)
+	}
+	return v
+}
+
 func scheme(tls bool) string {
 	if tls {
 		return "https"
@@ -112,7 +123,7 @@ func appendXFF(h *header.Headers, addr []byte) {
 		return
 	}
 	var b [256]byte
-	v := append(append(append(b[:0], old...), ',', ' '), addr...)
+	v := append(append(append(b[:0], old...), ','), addr...)
 	h.Set(header.XForwardedFor, v)
 }
 

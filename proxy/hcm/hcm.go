@@ -202,7 +202,7 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 		m.stats.CxDrainClose.Inc()
 		s.MustClose()
 	}
-	if m.prepare(s, msg) {
+	if m.prepare(s, srv, msg) {
 		err = s.Run()
 	}
 	if !s.Ended() {
@@ -224,7 +224,7 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 		_ = c.Reset()
 	}
 	m.end(s, srv)
-	if !more && s.Ended() && !s.BodyDone() {
+	if !more && s.Ended() && (!s.BodyDone() || srv.Buffered()) {
 		m.linger(c)
 	}
 	return more, nil
@@ -279,8 +279,8 @@ func (m *Manager) end(s *stream.Stream, srv *h1.Server) {
 	case i.Flags.Has(info.StreamIdleTimeout):
 		st.RqIdleTimeout.Inc()
 	}
-	if i.Details == "route_not_found" {
-		st.NoRoute.Inc()
+	if i.Code >= 400 {
+		st.reason(i.Details)
 	}
 	for k := range m.loggers {
 		l := &m.loggers[k]
@@ -332,14 +332,15 @@ func (m *Manager) refuse(s *stream.Stream, srv *h1.Server, err error) {
 			m.stats.RqTooLarge.Inc()
 		}
 		s.Request.Reset()
-		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, "")
+		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, pe.Body())
 		_ = srv.Flush()
 		m.linger(s.Conn)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		m.stats.RqHeaderTimeout.Inc()
 		s.Request.Reset()
-		s.Reply(408, info.DownstreamProtocolError, "request_header_timeout", "")
+		s.Reply(408, 0, "request_header_timeout", "request header timeout")
 		_ = srv.Flush()
+		m.linger(s.Conn)
 	default:
 		s.Info.Flags |= info.DownstreamConnectionTermination
 		s.Info.Details = "downstream_remote_disconnect"

@@ -9,17 +9,20 @@ func canonicalPath(dst, p []byte, cfg *Config) (out []byte, redirect, ok bool) {
 	for i := 0; i < len(p); i++ {
 		c := p[i]
 		if c != '%' {
-			if c == '\\' && cfg.NormalizePath {
-				c = '/'
+			switch {
+			case !cfg.NormalizePath:
+				out = append(out, c)
+			case c == '\\':
+				out = append(out, '/')
+			case escaped(c):
+				out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+			default:
+				out = append(out, c)
 			}
-			out = append(out, c)
 			continue
 		}
 		if i+2 >= len(p) || unhex(p[i+1]) < 0 || unhex(p[i+2]) < 0 {
-			if cfg.NormalizePath {
-				return nil, false, false
-			}
-			out = append(out, c)
+			out = append(out, c) // left alone, as Envoy does
 			continue
 		}
 		b := byte(unhex(p[i+1])<<4 | unhex(p[i+2]))
@@ -102,6 +105,18 @@ func mergeSlashes(b []byte, start int) []byte {
 	}
 	return b[:w]
 }
+
+// escaped tells whether c is no byte of a path (RFC 3986 §3.3) although request
+// targets with it are seen: it is escaped, as Envoy does.
+func escaped(c byte) bool {
+	switch c {
+	case '"', '<', '>', '`', '{', '}':
+		return true
+	}
+	return false
+}
+
+const upperHex = "0123456789ABCDEF"
 
 func unreserved(c byte) bool {
 	switch {

@@ -12,9 +12,12 @@ import (
 // prepare makes a request canonical before anything is decided by it: host,
 // path, forwarding headers, request id. It answers, and returns false, when the
 // request may not go on (Envoy: ConnectionManagerUtility::mutateRequestHeaders).
-func (m *Manager) prepare(s *stream.Stream, msg *h1.Message) bool {
+func (m *Manager) prepare(s *stream.Stream, srv *h1.Server, msg *h1.Message) bool {
 	cfg := m.cfg
-	if msg.Expect && !cfg.Proxy100Continue {
+	switch {
+	case msg.Expect && cfg.Proxy100Continue:
+		srv.ProxyContinue()
+	case msg.Expect:
 		s.Request.Del(header.Expect) // answered by the codec when the body is wanted
 	}
 	m.host(s)
@@ -27,12 +30,13 @@ func (m *Manager) prepare(s *stream.Stream, msg *h1.Message) bool {
 		appendValue(&s.Request, header.Via, cfg.Via)
 	}
 	if s.UpgradeType != nil && !m.upgradeAllowed(s) {
-		if string(s.UpgradeType) == "connect" {
+		if !foldEqual(s.UpgradeType, "h2c") {
 			s.MustClose()
-			s.Reply(403, info.DownstreamProtocolError, "upgrade_failed", "")
+			s.Reply(403, 0, "upgrade_failed", "")
 			return false
 		}
-		// An upgrade nobody allows is an ordinary request (RFC 9110 §7.8).
+		// Clients ask for HTTP/2 in the clear without meaning to insist: an ordinary
+		// request (RFC 9110 §7.8).
 		s.Request.Del(header.Upgrade)
 		s.UpgradeType = nil
 	}
@@ -69,7 +73,11 @@ func (m *Manager) host(s *stream.Stream) {
 		}
 	}
 	if cfg.StripTrailingDot {
-		a = bytes.TrimSuffix(a, []byte("."))
+		if i := bytes.LastIndexByte(a, ':'); i > 0 && i > bytes.LastIndexByte(a, ']') && a[i-1] == '.' {
+			a = append(append(make([]byte, 0, len(a)), a[:i-1]...), a[i:]...)
+		} else if len(a) > 1 {
+			a = bytes.TrimSuffix(a, []byte("."))
+		}
 	}
 	if len(a) != len(s.Authority) && string(s.UpgradeType) != "connect" {
 		s.SetAuthority(a)
@@ -125,7 +133,7 @@ func (m *Manager) path(s *stream.Stream) bool {
 func needsPathWork(p []byte) bool {
 	for i, c := range p {
 		switch c {
-		case '%', '\\':
+		case '%', '\\', '"', '<', '>', '`', '{', '}':
 			return true
 		case '/':
 			if i+1 < len(p) && (p[i+1] == '/' || p[i+1] == '.') {

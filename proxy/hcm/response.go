@@ -33,7 +33,7 @@ func (m *Manager) FinishResponse(s *stream.Stream, end bool) {
 		}
 	}
 	s.Info.ResponseHeaderBytes = uint64(h.Size())
-	if s.Conn.Draining() && s.Info.Code != 101 {
+	if s.Conn.Draining() && s.Info.Code != 101 || end && !s.BodyDone() {
 		s.MustClose()
 	}
 	if s.Closing() {

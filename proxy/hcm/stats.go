@@ -49,6 +49,20 @@ type Stats struct {
 	NoCluster       *stats.Counter   `stat:"no_cluster"`
 }
 
+// reason counts why a response of our own was sent.
+func (st *Stats) reason(details string) {
+	switch details {
+	case "route_not_found":
+		st.NoRoute.Inc()
+	case "cluster_not_found":
+		st.NoCluster.Inc()
+	case "request_overall_timeout":
+		st.RqTimeout.Inc()
+	case "max_duration_timeout":
+		st.RqMaxDuration.Inc()
+	}
+}
+
 func (st *Stats) class(code int) *stats.Counter {
 	switch code / 100 {
 	case 1:

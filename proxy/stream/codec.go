@@ -28,8 +28,14 @@ type Codec interface {
 	// Flush sends what is in the output.
 	Flush() error
 	// SpliceBody moves n body bytes from a socket and tells how many went through;
-	// ok is false when this codec cannot, and nothing was moved.
-	SpliceBody(from *netio.Timed, n int64, deadline time.Time) (moved int64, ok bool, err error)
+	// ok is false when this codec cannot, and nothing was moved. It ends when
+	// nothing moves for idle, or at the deadline; zero is no bound.
+	SpliceBody(from *netio.Timed, n int64, idle time.Duration, deadline time.Time) (moved int64, ok bool, err error)
+	// Interrupt makes a ReadBody under way on another goroutine fail before its
+	// deadline, and those that follow, until Resume. No byte is lost.
+	Interrupt()
+	// Resume lets ReadBody wait again.
+	Resume()
 	// Gone tells, without waiting, whether the client has left.
 	Gone() bool
 	// Upgrade turns the stream into two byte streams after a 101 (or a 2xx to

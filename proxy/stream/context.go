@@ -10,10 +10,11 @@ import (
 // external service, a sleep. Its channel is made on first use, and a goroutine
 // looks after the client only while somebody waits on it.
 type context struct {
-	mu   sync.Mutex
-	done chan struct{} // guarded by mu, like all below
-	err  error
-	stop chan struct{}
+	mu    sync.Mutex
+	done  chan struct{} // guarded by mu, like all below
+	err   error
+	stop  chan struct{}
+	ended chan struct{} // closed by the watching goroutine
 }
 
 // gonePoll is how often the client is looked after while a filter waits.
@@ -29,8 +30,8 @@ func (s *Stream) Done() <-chan struct{} {
 	defer c.mu.Unlock()
 	if c.done == nil {
 		c.done = make(chan struct{})
-		c.stop = make(chan struct{})
-		go s.watch(s.codec, c.done, c.stop)
+		c.stop, c.ended = make(chan struct{}), make(chan struct{})
+		go s.watch(s.codec, c.done, c.stop, c.ended)
 	}
 	return c.done
 }
@@ -46,7 +47,8 @@ func (s *Stream) Err() error {
 func (s *Stream) Value(any) any { return nil }
 
 // watch ends the context when the client leaves; it ends with the stream.
-func (s *Stream) watch(codec Codec, done, stop chan struct{}) {
+func (s *Stream) watch(codec Codec, done, stop, ended chan struct{}) {
+	defer close(ended)
 	t := time.NewTicker(gonePoll)
 	defer t.Stop()
 	for {
@@ -71,18 +73,23 @@ func (c *context) cancel(done chan struct{}) {
 	}
 }
 
-// end closes the context at the end of the stream.
+// end closes the context at the end of the stream; the goroutine that watches is
+// gone when it returns, since the stream is about to serve another request.
 func (c *context) end() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.done == nil {
+	stop, ended := c.stop, c.ended
+	c.mu.Unlock()
+	if stop == nil {
 		return
 	}
-	close(c.stop)
+	close(stop)
+	<-ended
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.err == nil {
 		close(c.done)
 	}
-	c.done, c.stop, c.err = nil, nil, nil
+	c.done, c.stop, c.ended, c.err = nil, nil, nil, nil
 }
 
 // Sleep waits for d and tells whether it passed; false means that the client

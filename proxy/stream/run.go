@@ -31,8 +31,8 @@ func (s *Stream) Run() error {
 // ReadBody gives the next piece of the request body after the request filters
 // have seen it; valid until the next call.
 func (s *Stream) ReadBody() (p []byte, end bool, err error) {
-	if s.bodyDone || s.NoBody {
-		s.bodyDone = true
+	if s.BodyDone() {
+		s.bodyDone.Store(true)
 		return nil, true, nil
 	}
 	p, end, err = s.codec.ReadBody()
@@ -40,7 +40,7 @@ func (s *Stream) ReadBody() (p []byte, end bool, err error) {
 		return nil, false, err
 	}
 	s.Info.BytesReceived += uint64(len(p))
-	s.bodyDone = end
+	s.bodyDone.Store(end)
 	for i := range s.chain.reqBody {
 		st := &s.chain.reqBody[i]
 		if s.disabled(st.name) {
@@ -63,7 +63,7 @@ func (s *Stream) ReadBody() (p []byte, end bool, err error) {
 }
 
 // BodyDone tells whether the whole request was read.
-func (s *Stream) BodyDone() bool { return s.bodyDone || s.NoBody }
+func (s *Stream) BodyDone() bool { return s.NoBody || s.bodyDone.Load() }
 
 // SendHeaders sends the response head in s.Response through the response
 // phases, then to the codec's output.
@@ -71,8 +71,11 @@ func (s *Stream) SendHeaders(end bool) error {
 	if s.replied {
 		return errors.New("response head sent twice")
 	}
-	for i := range s.chain.respHeaders {
-		st := &s.chain.respHeaders[i]
+	// A filter that replies in this phase comes back here: the filters that have
+	// had their turn are not asked again.
+	for s.respPhase < len(s.chain.respHeaders) {
+		st := &s.chain.respHeaders[s.respPhase]
+		s.respPhase++
 		if !s.disabled(st.name) && st.f.OnResponseHeaders(s) == Stop {
 			return ErrStopped
 		}
@@ -105,8 +108,8 @@ func (s *Stream) SendBody(p []byte, end bool) error {
 // Splice moves n bytes of the response body from a socket to the client without
 // looking at them; ok is false when that is not possible here, and nothing was
 // moved. It must not be used when a filter looks at the body.
-func (s *Stream) Splice(from *netio.Timed, n int64, until time.Time) (moved int64, ok bool, err error) {
-	moved, ok, err = s.codec.SpliceBody(from, n, until)
+func (s *Stream) Splice(from *netio.Timed, n int64, idle time.Duration, until time.Time) (moved int64, ok bool, err error) {
+	moved, ok, err = s.codec.SpliceBody(from, n, idle, until)
 	s.Info.BytesSent += uint64(moved)
 	return moved, ok, err
 }
@@ -115,7 +118,10 @@ func (s *Stream) Splice(from *netio.Timed, n int64, until time.Time) (moved int6
 func (s *Stream) SpliceEnded() { s.ended = true }
 
 // Upgraded says that the bytes after the head have all been exchanged.
-func (s *Stream) Upgraded() { s.ended, s.bodyDone = true, true }
+func (s *Stream) Upgraded() {
+	s.ended = true
+	s.bodyDone.Store(true)
+}
 
 // SendTrailers ends the response with s.ResponseTrailers.
 func (s *Stream) SendTrailers() error {
@@ -161,6 +167,9 @@ func (s *Stream) Reply(code int, f info.Flags, details, body string) {
 		s.Response.SetInt(header.ContentLength, 0)
 	}
 	end := len(s.replyBody) == 0 || s.HeadRequest
+	if !s.BodyDone() {
+		s.MustClose() // nobody reads the rest of the request
+	}
 	if err := s.SendHeaders(end); err != nil || end {
 		return
 	}

@@ -7,6 +7,7 @@
 package stream
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/weirproxy/weir/config/route"
@@ -48,10 +49,11 @@ type Stream struct {
 	rand    uint64
 	slots   []slot
 
-	bodyDone     bool // the whole request was read
-	replied      bool // a response head went into the output
-	ended        bool // … and its end
-	mustClose    bool // the connection cannot serve another request
+	bodyDone     atomic.Bool // the whole request was read; a terminal filter may read it on a goroutine of its own
+	replied      bool        // a response head went into the output
+	ended        bool        // … and its end
+	respPhase    int         // response filters that have seen the head
+	mustClose    bool        // the connection cannot serve another request
 	replyBody    []byte
 	ctx          context
 	statusBuffer [8]byte

@@ -34,7 +34,10 @@ var errGone = errors.New("client left")
 func (e *exchange) try() outcome {
 	s := e.s
 	s.Info.Attempts++
-	e.plan.tryBegins(time.Now(), &e.bounds)
+	e.plan.tryEnds = time.Time{}
+	if e.whole { // else the clock of the try starts with the end of the request
+		e.plan.tryBegins(time.Now(), &e.bounds)
+	}
 	if out, ok := e.connect(); !ok {
 		return out
 	}
@@ -67,7 +70,7 @@ func (e *exchange) connect() (outcome, bool) {
 			return outcome{err: err}, false
 		}
 		e.tried = append(e.tried, h)
-		e.open.Deadline = e.plan.connectBound(e.deadline)
+		e.open.Deadline, _ = e.plan.connectBound(e.deadline)
 		e.at, err = e.cl.OpenHTTP(e.s, h, &e.open)
 		if err == nil {
 			return outcome{}, true
@@ -75,10 +78,26 @@ func (e *exchange) connect() (outcome, bool) {
 		e.at = nil
 		e.s.Info.UpstreamHost = h.Address()
 		if !err.Another {
-			return outcome{err: err}, false
+			return e.unopened(err), false
 		}
 	}
 	return outcome{err: &upstream.Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: upstream.DetailsNoHealthy}}, false
+}
+
+// unopened is the outcome of a try that got no connection.
+func (e *exchange) unopened(err *upstream.Error) outcome {
+	o := outcome{err: err}
+	switch {
+	case err.Flag.Has(info.DownstreamConnectionTermination):
+		o.gone = true
+	case err.Details == upstream.DetailsResponseTimeout:
+		o.fired = e.plan.connectFired(e.deadline)
+		own := *err
+		own.Flag, own.Details = o.fired.flag(), o.fired.details()
+		o.err = &own
+	}
+	e.count(&o)
+	return o
 }
 
 // maxPicks bounds how often a host that turns out unusable is replaced within
@@ -93,6 +112,11 @@ func (e *exchange) perTryHead() {
 	}
 	if e.rt.VirtualHost.IncludeRequestAttemptCount {
 		h.SetInt(xEnvoyAttemptCount, int64(e.s.Info.Attempts))
+	}
+	if !e.f.cfg.suppressHeaders {
+		if t := e.bounds.expected(e.deadline); t > 0 {
+			h.SetInt(xEnvoyExpectedTimeout, t.Milliseconds())
+		}
 	}
 	if e.fw.Rewrite.AutoHost {
 		if name := e.at.Host.Hostname(); name != "" {
@@ -139,7 +163,8 @@ func (e *exchange) requestDone(now time.Time) {
 // await waits for the final response head.
 func (e *exchange) await() outcome {
 	for {
-		until, _ := e.plan.until(e.deadline, e.bounds.idleFrom(e.lastActivity()))
+		var until time.Time
+		until, e.bound = e.plan.until(e.deadline, e.bounds.idleFrom(e.lastActivity()))
 		e.at.SetReadDeadline(until)
 		msg, err := e.at.ReadHeaders(&e.s.Response)
 		switch {
@@ -148,8 +173,11 @@ func (e *exchange) await() outcome {
 				continue
 			}
 			return e.broken(err)
+		case e.stillActive(err):
 		case err != nil:
 			return e.broken(err)
+		case msg.Code == 101 && !e.upgrading():
+			return e.broken(errUnasked)
 		case msg.Code == 101 || msg.Code >= 200:
 			e.s.Info.UpstreamFirstByte = time.Now()
 			return outcome{code: msg.Code, head: &e.s.Response}
@@ -163,11 +191,27 @@ func (e *exchange) await() outcome {
 	}
 }
 
+// errUnasked is a 101 to a request that asked for no upgrade (RFC 9110 §7.8).
+var errUnasked = &h1.ProtocolError{Status: 502, Detail: "http1.unexpected_upgrade", Rule: "101 to a request without Upgrade (RFC 9110 §7.8)"}
+
+// upgrading tells whether the request asks for an upgrade, and may.
+func (e *exchange) upgrading() bool { return e.s.UpgradeType != nil }
+
+// stillActive tells whether the idle bound that ended a wait does not hold: the
+// request body went on meanwhile.
+func (e *exchange) stillActive(err error) bool {
+	return e.bound == idleTimeout && h1.Timeout(err) && e.bounds.idleFrom(e.lastActivity()).After(time.Now())
+}
+
+// lastActivity is when a byte was last seen to move.
 func (e *exchange) lastActivity() time.Time {
-	if e.sentAt.IsZero() {
-		return e.s.Info.Start
+	at := e.s.Info.Start
+	for _, t := range [...]time.Time{e.sentAt, e.pump.lastPiece()} {
+		if t.After(at) {
+			at = t
+		}
 	}
-	return e.sentAt
+	return at
 }
 
 // onTick runs now and then while a response is awaited: it looks after the
@@ -201,7 +245,7 @@ func (e *exchange) broken(err error) outcome {
 		o.err = mk(info.DownstreamConnectionTermination, upstream.DetailsDownstreamAborted)
 		e.report(upstream.Outcome{Failure: upstream.Cancelled})
 	case h1.Timeout(err):
-		_, o.fired = e.plan.until(e.deadline, e.bounds.idleFrom(e.lastActivity()))
+		o.fired = e.bound
 		o.err = mk(o.fired.flag(), o.fired.details())
 		e.report(upstream.Outcome{Failure: upstream.Timeout})
 	case errors.As(err, &pe) && pe != h1.ErrUnexpectedEOF:

@@ -31,8 +31,8 @@ func (e *exchange) requestBody() bool {
 		return true
 	}
 	n := contentLength(&s.Request)
-	if n < 0 || n > smallBody {
-		return true
+	if n < 0 || n > smallBody || s.Request.Has(header.Expect) {
+		return true // too long to wait for, or the server is asked first
 	}
 	for {
 		p, end, err := e.readPiece()
@@ -77,12 +77,15 @@ func (e *exchange) requestFailed(err error) {
 	var pe *h1.ProtocolError
 	switch {
 	case errors.As(err, &pe) && pe != h1.ErrUnexpectedEOF:
-		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, "")
+		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, pe.Body())
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if d := s.RequestDeadline; !d.IsZero() && !time.Now().Before(d) {
+		switch now := time.Now(); {
+		case passed(s.RequestDeadline, now):
 			s.Reply(408, 0, "request_overall_timeout", "request timeout")
-		} else {
-			s.Reply(408, info.StreamIdleTimeout, "stream_idle_timeout", "stream timeout")
+		case passed(e.bounds.max, now):
+			s.Reply(408, 0, maxStreamTimeout.details(), "downstream duration timeout")
+		default:
+			s.Reply(408, info.StreamIdleTimeout, idleTimeout.details(), "stream timeout")
 		}
 	default:
 		s.Info.Flags |= info.DownstreamConnectionTermination
@@ -90,30 +93,39 @@ func (e *exchange) requestFailed(err error) {
 	}
 }
 
+func passed(d, now time.Time) bool { return !d.IsZero() && !now.Before(d) }
+
 // A pump sends the rest of a request body on a goroutine of its own, so that a
 // response may come, and go, before the request is over. It has the reading half
 // of the client and the writing half of the server until join.
 type pump struct {
 	e    *exchange
-	on   bool
+	on   bool // owned by the goroutine that serves the stream, like seen
+	seen bool
 	done chan struct{}
 	at   *upstream.Attempt
 
+	keeps    bool // another try may need the body; set in start
 	finished atomic.Bool
-	mu       sync.Mutex
-	client   error // reading failed; guarded by mu
-	server   error // writing failed; guarded by mu
-	seen     bool
+	stopping atomic.Bool
+	active   atomic.Int64 // when a piece last came, in Unix nanoseconds
+
+	mu     sync.Mutex
+	client error // reading failed; guarded by mu, as are the exchange's replay and lost
+	frozen bool  // what was read must stay replayable; guarded by mu
 }
 
 func (p *pump) reset() {
-	p.on, p.done, p.at, p.client, p.server, p.seen = false, nil, nil, nil, nil, false
+	p.on, p.seen, p.done, p.at, p.client, p.frozen = false, false, nil, nil, nil, false
 	p.finished.Store(false)
+	p.stopping.Store(false)
+	p.active.Store(0)
 }
 
 func (p *pump) start(at *upstream.Attempt) {
 	p.reset()
-	p.on, p.at, p.done = true, at, make(chan struct{})
+	p.on, p.at, p.done, p.keeps = true, at, make(chan struct{}), p.e.mayTryAgain()
+	p.active.Store(time.Now().UnixNano())
 	go p.run()
 }
 
@@ -125,24 +137,27 @@ func (p *pump) run() {
 	for {
 		b, end, err := e.readPiece()
 		if err != nil {
+			if p.stopping.Load() {
+				return
+			}
 			p.mu.Lock()
 			p.client = err
 			p.mu.Unlock()
+			p.finished.Store(true)
 			_ = p.at.Conn().SetReadDeadline(time.Unix(1, 0)) // wakes whoever awaits the response
 			return
 		}
-		e.keep(b, end)
+		p.active.Store(time.Now().UnixNano())
+		p.keep(b, end)
 		err = writeBody(p.at, b, end, &e.s.RequestTrailers)
 		if err == nil {
 			err = p.at.Flush()
 		}
 		if err != nil {
-			p.mu.Lock()
-			p.server = err
-			p.mu.Unlock()
-			return
+			return // whoever reads the response sees why
 		}
 		if end {
+			p.finished.Store(true)
 			_ = p.at.Conn().SetReadDeadline(time.Unix(1, 0)) // the clocks of a whole request start
 			return
 		}
@@ -150,17 +165,33 @@ func (p *pump) run() {
 }
 
 // keep remembers a piece for further tries, as long as it fits.
-func (e *exchange) keep(b []byte, end bool) {
+func (p *pump) keep(b []byte, end bool) {
+	e := p.e
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
-	case e.plan.policy == nil && e.plan.on == 0:
-		e.lost = true
-	case !e.lost && int64(e.replay.Len()+len(b)) > e.kept():
+	case e.lost:
+	case !p.frozen && (!p.keeps || int64(e.replay.Len()+len(b)) > e.kept()):
 		e.lost = true
 		e.replay.Discard()
-	case !e.lost:
+	default:
 		e.replay.Append(b)
 		e.whole = end // a later try then sends it all at once
 	}
+}
+
+// mayTryAgain tells whether there is any reason to keep the body.
+func (e *exchange) mayTryAgain() bool {
+	return e.plan.left > 0 || e.at.Reused && !e.plan.freshOnce && idempotent(e.s.Request.Value(header.Method))
+}
+
+// freeze tells whether all that was read of the body can be sent again, and makes
+// it stay so.
+func (p *pump) freeze() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.frozen = !p.e.lost
+	return p.frozen
 }
 
 func (e *exchange) kept() int64 {
@@ -213,17 +244,51 @@ func (p *pump) clientErr() error {
 	return p.client
 }
 
+// lastPiece is when the pump last moved something.
+func (p *pump) lastPiece() time.Time {
+	if !p.on {
+		return time.Time{}
+	}
+	return time.Unix(0, p.active.Load())
+}
+
+// wait lets the pump finish; false says that the client failed to send the rest.
+func (p *pump) wait() bool {
+	if !p.on {
+		return true
+	}
+	<-p.done
+	ok := p.clientErr() == nil
+	p.on = false
+	return ok
+}
+
 // join ends the pump: reading and writing are interrupted if they still go on.
+// Both may be about to set a deadline of their own, so it is done again until it
+// has worked.
 func (p *pump) join() {
 	if !p.on {
 		return
 	}
 	if !p.finished.Load() {
-		past := time.Unix(1, 0)
-		_ = p.at.Conn().SetWriteDeadline(past)
-		_ = p.e.s.Conn.SetReadDeadline(past)
-		p.e.s.MustClose()
+		p.stopping.Store(true)
+		_ = p.at.Conn().CloseWrite()
+		t := time.NewTicker(joinEvery)
+		defer t.Stop()
+		for waiting := true; waiting; {
+			p.e.s.Codec().Interrupt()
+			_ = p.at.Conn().SetWriteDeadline(time.Unix(1, 0))
+			select {
+			case <-p.done:
+				waiting = false
+			case <-t.C:
+			}
+		}
+		p.e.s.Codec().Resume()
 	}
 	<-p.done
 	p.on = false
 }
+
+// joinEvery is how often a pump is interrupted that does not hear.
+const joinEvery = 2 * time.Millisecond

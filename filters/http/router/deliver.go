@@ -8,6 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/stream"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
 
@@ -21,9 +22,11 @@ func (e *exchange) deliver() error {
 	i := &s.Info
 	code := statusCode(h.Value(header.Status))
 	i.Code, i.Details = code, "via_upstream"
-	latency := i.UpstreamFirstByte.Sub(e.sentAt)
-	e.report(upstream.Outcome{Code: code, Latency: latency})
-	e.cl.CountResponse(code)
+	e.plan.tryEnds = time.Time{} // Envoy: per_try_timeout does not end a response that has begun
+	latency := time.Duration(0)
+	if !e.sentAt.IsZero() { // else it answers a request that is not over
+		latency = i.UpstreamFirstByte.Sub(e.sentAt)
+	}
 	e.cl.Stats().RqTime.Record(uint64(i.UpstreamFirstByte.Sub(i.Start).Milliseconds()))
 	if !e.f.cfg.suppressHeaders {
 		h.SetInt(xEnvoyServiceTime, max(latency.Milliseconds(), 0))
@@ -38,7 +41,7 @@ func (e *exchange) deliver() error {
 	}
 	end := at.StartBody(&s.ResponseTrailers)
 	if err := s.SendHeaders(end); err != nil {
-		return e.clientLost(err)
+		return e.sendFailed(err)
 	}
 	if !end {
 		if err := e.body(); err != nil {
@@ -66,15 +69,17 @@ func (e *exchange) body() error {
 			if err := s.Codec().Flush(); err != nil {
 				return e.clientLost(err)
 			}
-			until, _ := e.plan.until(e.deadline, e.bounds.idleFrom(time.Now()))
-			at.SetReadDeadline(until)
 			if n := at.Remaining(); splice && n >= spliceFrom {
-				done, err := e.splice(n, until)
-				if done || err != nil {
+				var done bool
+				var err error
+				if done, splice, err = e.splice(n); done || err != nil {
 					return err
 				}
-				splice = false
+				continue
 			}
+			var until time.Time
+			until, e.bound = e.plan.until(e.deadline, e.bounds.idleFrom(time.Now()))
+			at.SetReadDeadline(until)
 		}
 		p, end, err := at.ReadBody()
 		if err != nil {
@@ -86,13 +91,13 @@ func (e *exchange) body() error {
 		last := end && s.ResponseTrailers.Len() == 0
 		if len(p) > 0 || last {
 			if err := s.SendBody(p, last); err != nil {
-				return e.clientLost(err)
+				return e.sendFailed(err)
 			}
 		}
 		if end {
 			if !last {
 				if err := s.SendTrailers(); err != nil {
-					return e.clientLost(err)
+					return e.sendFailed(err)
 				}
 			}
 			return nil
@@ -101,37 +106,44 @@ func (e *exchange) body() error {
 }
 
 // splice lets the kernel move the rest of the body; done says that all went
-// through.
-func (e *exchange) splice(n int64, until time.Time) (done bool, err error) {
-	moved, ok, err := e.s.Splice(e.at.Source(), n, until)
+// through, again that it may be called once more.
+func (e *exchange) splice(n int64) (done, again bool, err error) {
+	idle, fired := e.plan.quiet(e.bounds.idle)
+	until, hard := e.plan.connectBound(e.deadline)
+	moved, ok, err := e.s.Splice(e.at.Source(), n, idle, until)
 	if !ok {
-		return false, nil
+		return false, false, nil
 	}
 	end := e.at.Spliced(moved)
 	if end {
 		e.s.SpliceEnded()
 	}
-	if err != nil {
-		var se *netio.SpliceError
-		if errors.As(err, &se) && se.Write {
-			return false, e.clientLost(err)
-		}
-		return false, e.upstreamLost(err)
+	if err == nil {
+		return end, true, nil
 	}
-	return end, nil
+	var se *netio.SpliceError
+	switch {
+	case errors.Is(err, errRearm) && e.pump.take():
+		return false, true, nil
+	case errors.As(err, &se) && se.Write:
+		return false, false, e.clientLost(err)
+	}
+	e.bound = fired
+	if !until.IsZero() && !time.Now().Before(until) {
+		e.bound = hard
+	}
+	return false, false, e.upstreamLost(err)
 }
 
 // upstreamLost ends a response that began and broke: the client is reset.
 func (e *exchange) upstreamLost(err error) error {
 	i := &e.s.Info
-	o := outcome{}
 	switch {
-	case errors.Is(err, errGone):
+	case errors.Is(err, errGone), e.pump.clientErr() != nil:
 		return e.clientLost(err)
 	case h1.Timeout(err):
-		_, o.fired = e.plan.until(e.deadline, e.bounds.idleFrom(time.Now()))
-		i.Flags |= o.fired.flag()
-		i.Details = o.fired.details()
+		i.Flags |= e.bound.flag()
+		i.Details = e.bound.details()
 	default:
 		i.Flags |= info.UpstreamConnectionTermination
 		i.Details = "upstream_reset_after_response_started{connection_termination}"
@@ -141,9 +153,20 @@ func (e *exchange) upstreamLost(err error) error {
 	return err
 }
 
+// sendFailed ends an exchange whose response could not be sent on: a filter
+// stopped it, or the client went away.
+func (e *exchange) sendFailed(err error) error {
+	if errors.Is(err, stream.ErrStopped) {
+		e.abort()
+		return nil
+	}
+	return e.clientLost(err)
+}
+
 // clientLost ends an exchange whose client went away.
 func (e *exchange) clientLost(err error) error {
 	i := &e.s.Info
+	e.s.MustClose()
 	i.Flags |= info.DownstreamConnectionTermination
 	i.Details = "downstream_remote_disconnect"
 	e.cl.Stats().RqTxReset.Inc()

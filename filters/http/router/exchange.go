@@ -42,6 +42,7 @@ type exchange struct {
 	bounds   bounds
 	deadline time.Time
 	sentAt   time.Time // the request's last byte went upstream
+	bound    timeout   // what ends the wait under way
 	wake     func() error
 }
 
@@ -134,9 +135,6 @@ func (e *exchange) head() {
 	if host, ok := e.fw.AppendHost(e.rewriteTo[:0], e.w, s.RouteRequest()); ok {
 		e.setHost(host)
 	}
-	if t := e.bounds.expected(); t > 0 && !e.f.cfg.suppressHeaders {
-		h.SetInt(xEnvoyExpectedTimeout, t.Milliseconds())
-	}
 	e.mark = h.Mark()
 }
 
@@ -155,19 +153,34 @@ func (e *exchange) report(o upstream.Outcome) {
 	}
 }
 
+// answered tells the host and the cluster of a response, whether it is delivered
+// or tried again.
+func (e *exchange) answered(o *outcome) {
+	if o.err == nil && o.code > 0 && e.at != nil {
+		e.report(upstream.Outcome{Code: o.code, Latency: e.s.Info.UpstreamFirstByte.Sub(e.sentAt)})
+		e.cl.CountResponse(o.code)
+	}
+}
+
 // discard ends the try under way: its connection is kept if what is left of the
 // response is at hand.
-func (e *exchange) discard() {
+func (e *exchange) discard(out *outcome) {
 	e.pump.join()
 	at := e.at
 	if at == nil {
 		return
 	}
 	e.at = nil
-	for at.Started() && !at.Waits() {
+	if out.code > 0 && at.StartBody(&e.s.ResponseTrailers) {
+		at.Release()
+		e.s.ResponseTrailers.Reset()
+		return
+	}
+	for out.code > 0 && !at.Waits() {
 		if _, end, err := at.ReadBody(); err != nil || end {
 			break
 		}
 	}
 	at.Release()
+	e.s.ResponseTrailers.Reset()
 }

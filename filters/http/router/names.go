@@ -18,4 +18,5 @@ var (
 	xEnvoyRetryOn         = header.Intern("x-envoy-retry-on")
 	xEnvoyRetryGrpcOn     = header.Intern("x-envoy-retry-grpc-on")
 	xEnvoyRetriableCodes  = header.Intern("x-envoy-retriable-status-codes")
+	xEnvoyRetriableNames  = header.Intern("x-envoy-retriable-header-names")
 )

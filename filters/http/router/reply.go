@@ -27,6 +27,9 @@ func (e *exchange) fail(o outcome) {
 	if o.err.Err != nil {
 		s.Info.UpstreamFailure = o.err.Err.Error()
 	}
+	if e.rt.VirtualHost.IncludeAttemptCountInResponse {
+		s.Response.SetInt(xEnvoyAttemptCount, int64(s.Info.Attempts))
+	}
 	e.cl.CountResponse(r.code)
 	s.Reply(r.code, o.err.Flag, r.details, r.body)
 }
@@ -46,7 +49,7 @@ func replyFor(err *upstream.Error, fired timeout) failure {
 	case fired == perTryTimeout, fired == perTryIdleTimeout:
 		return failure{504, fired.details(), "upstream request timeout"}
 	case fired == maxStreamTimeout:
-		return failure{504, fired.details(), "upstream max stream duration reached"}
+		return failure{504, fired.details(), "downstream duration timeout"}
 	case fired == idleTimeout:
 		return failure{504, fired.details(), "stream timeout"}
 	}

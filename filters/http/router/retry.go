@@ -19,7 +19,8 @@ type plan struct {
 	left       uint32 // retries that may still be made
 	retries    uint32 // retries made
 	policy     *route.RetryPolicy
-	codes      []uint32 // from x-envoy-retriable-status-codes, beside the policy's
+	codes      []uint32      // from x-envoy-retriable-status-codes, beside the policy's
+	names      []header.Name // from x-envoy-retriable-header-names
 	avoidTried bool
 	// hostAttempts is how often a host that was tried is turned down.
 	hostAttempts int
@@ -45,7 +46,7 @@ func (p *plan) begin(fw *route.Forward, s *stream.Stream, b *bounds) {
 			p.avoidTried, p.hostAttempts = true, defaultHostAttempts
 		}
 	}
-	if h.Has(xEnvoyRetryOn) || h.Has(xEnvoyRetryGrpcOn) || h.Has(xEnvoyMaxRetries) || h.Has(xEnvoyRetriableCodes) {
+	if h.Has(xEnvoyRetryOn) || h.Has(xEnvoyRetryGrpcOn) || h.Has(xEnvoyMaxRetries) || h.Has(xEnvoyRetriableCodes) || h.Has(xEnvoyRetriableNames) {
 		p.fromHeaders(h)
 	}
 	if fw.Retry != nil && len(fw.Retry.RequestHeaders) > 0 && !matchesAny(fw.Retry.RequestHeaders, h, &p.scratch) {
@@ -83,6 +84,12 @@ func (p *plan) fromHeaders(h *header.Headers) {
 		}
 		h.Del(xEnvoyMaxRetries)
 	}
+	if v, ok := h.Get(xEnvoyRetriableNames); ok {
+		for _, tok := range bytes.Split(v, []byte(",")) {
+			p.names = append(p.names, header.Intern(string(bytes.TrimSpace(tok))))
+		}
+		h.Del(xEnvoyRetriableNames)
+	}
 	if v, ok := h.Get(xEnvoyRetriableCodes); ok {
 		for _, tok := range bytes.Split(v, []byte(",")) {
 			if n, err := strconv.ParseUint(string(bytes.TrimSpace(tok)), 10, 16); err == nil {
@@ -112,12 +119,25 @@ func (p *plan) until(global, idle time.Time) (time.Time, timeout) {
 	return earliest(at, which, idle, idleTimeout)
 }
 
+// quiet is how long nothing may move, and which bound that is.
+func (p *plan) quiet(idle time.Duration) (time.Duration, timeout) {
+	if p.tryIdle > 0 && (idle == 0 || p.tryIdle < idle) {
+		return p.tryIdle, perTryIdleTimeout
+	}
+	return idle, idleTimeout
+}
+
 // connectBound is how long connecting may take; the cluster's connect_timeout
 // holds besides.
-func (p *plan) connectBound(global time.Time) time.Time {
-	at, _ := earliest(global, routeTimeout, p.tryEnds, perTryTimeout)
-	at, _ = earliest(at, routeTimeout, p.streamEnds, maxStreamTimeout)
-	return at
+func (p *plan) connectBound(global time.Time) (time.Time, timeout) {
+	at, which := earliest(global, routeTimeout, p.tryEnds, perTryTimeout)
+	return earliest(at, which, p.streamEnds, maxStreamTimeout)
+}
+
+// connectFired is the bound that ended connecting.
+func (p *plan) connectFired(global time.Time) timeout {
+	_, which := p.connectBound(global)
+	return which
 }
 
 type verdict uint8
@@ -217,8 +237,15 @@ func (p *plan) wantsAfterResponse(o *outcome) bool {
 			return true
 		}
 	}
-	if p.on&route.OnRetriableHeaders != 0 && p.policy != nil && matchesAny(p.policy.Headers, o.head, &p.scratch) {
-		return true
+	if p.on&route.OnRetriableHeaders != 0 {
+		for _, n := range p.names {
+			if o.head.Has(n) {
+				return true
+			}
+		}
+		if p.policy != nil && matchesAny(p.policy.Headers, o.head, &p.scratch) {
+			return true
+		}
 	}
 	if p.on >= route.OnGrpcCancelled {
 		return p.on&grpcCondition(o.head.Value(header.GrpcStatus)) != 0
@@ -283,7 +310,7 @@ func (p *plan) backoff(o *outcome, random uint64, now time.Time) time.Duration {
 	for i := uint32(1); i < p.retries && d < top; i++ {
 		d *= 2
 	}
-	return time.Duration(random % uint64(min(d, top)))
+	return time.Duration(random % uint64(max(min(d, top), 1)))
 }
 
 // rateLimited reads the first reset header of a response that has one
@@ -311,9 +338,7 @@ func (p *plan) rateLimited(h *header.Headers, now time.Time) (time.Duration, boo
 
 // replayable tells whether the request can be sent again: nothing of its body
 // is lost, or nothing of it was sent.
-func (e *exchange) replayable(o outcome) bool {
-	return !e.lost || o.err != nil && !o.err.Sent
-}
+func (e *exchange) replayable() bool { return e.pump.freeze() }
 
 // count adds a try that brought no response to the cluster's statistics.
 func (e *exchange) count(o *outcome) {

@@ -66,17 +66,18 @@ func (e *exchange) serve() error {
 	e.head()
 	for {
 		out := e.try()
+		e.answered(&out)
 		switch d := e.next(out); d.verdict {
 		case deliver:
 			return e.deliver()
 		case retry:
-			e.discard()
+			e.discard(&out)
 			if !e.wait(d.after) {
 				e.fail(outcome{gone: true})
 				return nil
 			}
 		case giveUp:
-			e.discard()
+			e.discard(&out)
 			e.s.Info.Flags |= d.flag
 			e.fail(out)
 			return nil
@@ -101,10 +102,13 @@ func (e *exchange) next(out outcome) decision {
 		return d
 	}
 	if d.free {
+		if !e.replayable() {
+			return e.plan.without(&out)
+		}
 		return d
 	}
 	e.giveRetry()
-	if !e.replayable(out) {
+	if !e.replayable() {
 		st.RetryOrShadowOver.Inc()
 		return e.plan.without(&out)
 	}

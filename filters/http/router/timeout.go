@@ -98,12 +98,17 @@ func milliseconds(h *header.Headers, n header.Name) (time.Duration, bool) {
 }
 
 // expected is what x-envoy-expected-rq-timeout-ms tells the server: how long
-// this try will be waited for.
-func (b *bounds) expected() time.Duration {
-	if b.perTry > 0 {
+// this try will be waited for, given when all of them must be over, if that is
+// known already (Envoy: FilterUtility::setTimeoutHeaders).
+func (b *bounds) expected(deadline time.Time) time.Duration {
+	left := b.route
+	if !deadline.IsZero() {
+		left = max(time.Until(deadline), time.Millisecond)
+	}
+	if b.perTry > 0 && (left == 0 || b.perTry < left) {
 		return b.perTry
 	}
-	return b.route
+	return left
 }
 
 func (b *bounds) idleFrom(t time.Time) time.Time {
@@ -133,7 +138,7 @@ func (t timeout) flag() info.Flags {
 	case idleTimeout:
 		return info.StreamIdleTimeout
 	case maxStreamTimeout:
-		return info.UpstreamMaxStreamDuration
+		return 0 // Envoy gives none; the details say it
 	}
 	return info.UpstreamRequestTimeout
 }
@@ -148,7 +153,7 @@ func (t timeout) details() string {
 	case idleTimeout:
 		return "stream_idle_timeout"
 	case maxStreamTimeout:
-		return "upstream_max_stream_duration_reached"
+		return "max_duration_timeout"
 	}
 	return "response_timeout"
 }

@@ -11,6 +11,9 @@ import (
 // are done (RFC 9110 §7.8, §9.3.6).
 func (e *exchange) upgrade() error {
 	s, at := e.s, e.at
+	if !e.pump.wait() {
+		return e.clientLost(e.pump.clientErr())
+	}
 	s.MustClose()
 	if err := s.SendHeaders(false); err != nil {
 		return e.clientLost(err)

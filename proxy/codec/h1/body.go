@@ -232,7 +232,8 @@ func (r *bodyReader) trailer(b []byte) (int, error) {
 	}
 	for i := range t.Len() {
 		switch t.IDAt(i) {
-		case header.IDContentLength, header.IDTransferEncoding, header.IDAuthority, header.IDConnection, header.IDTE, header.IDUpgrade, header.IDTrailer:
+		case header.IDContentLength, header.IDTransferEncoding, header.IDAuthority, header.IDConnection, header.IDTE, header.IDUpgrade,
+			header.IDTrailer, header.IDExpect, header.IDKeepAlive, header.IDProxyConnection:
 			return 0, ErrTrailer
 		}
 	}

@@ -135,6 +135,7 @@ func (k *Client) Started() bool { return k.gotHead }
 // next call.
 func (k *Client) ReadHeaders(h *header.Headers) (*Message, error) {
 	h.Reset()
+	k.rerr = nil // a wait that was woken may be taken up again
 	for {
 		n, err := k.scan.next(k.buf.Bytes(), k.limits.MaxHead)
 		if err != nil {
@@ -168,6 +169,7 @@ func (k *Client) StartBody(t *header.Headers) (end bool) {
 // ReadBody gives the next piece of the response body, valid until the next call.
 func (k *Client) ReadBody() (p []byte, end bool, err error) {
 	k.consume()
+	k.rerr = nil
 	for {
 		p, n, end, err := k.body.next(k.buf.Bytes())
 		if err != nil {

@@ -15,6 +15,10 @@ func (e *ProtocolError) Error() string { return fmt.Sprintf("%s (%s)", e.Rule, e
 
 func bad(detail, rule string) *ProtocolError { return &ProtocolError{400, detail, rule} }
 
+// Body is what a refused request is answered with: the reason phrase, as Envoy
+// does.
+func (e *ProtocolError) Body() string { return reasons[e.Status] }
+
 // The rules a message can break; each is one value, so that they can be counted
 // and compared.
 var (

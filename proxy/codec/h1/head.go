@@ -131,8 +131,12 @@ type framing struct {
 	upgradeToken      bool
 	upgradeField      bool
 	hosts             int
+	count             int  // of fields
 	named             bool // Connection names fields
 }
+
+// maxName is the longest field name, in bytes, that a header.Headers can hold.
+const maxName = 1<<16 - 1
 
 // fields parses the field lines of the head in h's arena from off to its end,
 // which is an empty line.
@@ -154,12 +158,15 @@ func (f *framing) fields(h *header.Headers, off, end int, max int, request bool,
 			return ErrFieldName
 		}
 		name, nlen := off, colon
+		if nlen > maxName {
+			return ErrHeadSize
+		}
 		from, to := trim(b, off+colon+1, eol)
 		value := b[from:to]
 		if !validValue(value) {
 			return ErrFieldValue
 		}
-		if h.Len() >= max {
+		if f.count++; f.count > max {
 			return ErrFieldCount
 		}
 		id := header.Lookup(b[name : name+nlen])
@@ -193,10 +200,7 @@ func (f *framing) note(id header.ID, v []byte, request bool, m *Message, off, n 
 		}
 		f.te = true
 		if !equalFold(v, "chunked") {
-			if hasToken(v, "chunked") && !lastToken(v, "chunked") || !hasToken(v, "chunked") && request {
-				return ErrTE
-			}
-			return ErrTECoding
+			return codings(v)
 		}
 		f.chunked = true
 	case header.IDConnection:
@@ -241,16 +245,26 @@ func (f *framing) connection(v []byte) {
 	})
 }
 
+// codings tells what is wrong with a Transfer-Encoding that is not just
+// "chunked": one that ends in one chunked is understood and not supported.
+func codings(v []byte) error {
+	total, chunked, last := 0, 0, false
+	eachToken(v, func(tok []byte) {
+		total++
+		if last = equalFold(tok, "chunked"); last {
+			chunked++
+		}
+	})
+	if chunked != 1 || !last || total == 1 {
+		return ErrTE
+	}
+	return ErrTECoding
+}
+
 func hasToken(v []byte, s string) bool {
 	found := false
 	eachToken(v, func(tok []byte) { found = found || equalFold(tok, s) })
 	return found
-}
-
-func lastToken(v []byte, s string) bool {
-	last := false
-	eachToken(v, func(tok []byte) { last = equalFold(tok, s) })
-	return last
 }
 
 // dedupeLength leaves one of several equal Content-Length fields.

@@ -44,6 +44,9 @@ func stripNamed(h *header.Headers) error {
 	for i := h.Index(header.Connection, 0); i >= 0; i = h.Index(header.Connection, i+1) {
 		_, v := h.At(i)
 		eachToken(v, func(tok []byte) {
+			if !isToken(tok) {
+				return // it names no field; ":status" is none that may be named
+			}
 			switch id := header.Lookup(tok); id {
 			case header.IDAuthority, header.IDContentLength, header.IDTransferEncoding, header.IDXForwardedFor,
 				header.IDXForwardedProto, header.IDXForwardedHost, header.IDXRequestID, header.IDCookie:

@@ -49,6 +49,10 @@ func parseRequest(raw []byte, h *header.Headers, m *Message, r *RequestRules) er
 	if m.Version == info.HTTP10 && !r.AcceptHTTP10 {
 		return ErrHTTP10
 	}
+	if m.Version == info.HTTP10 && m.Expect {
+		m.Expect = false // RFC 9110 §10.1.1: to be ignored
+		h.Del(header.Expect)
+	}
 	if err := f.authority(h, m, r); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package h1
 
 import (
 	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
 )
 
 // parseResponse parses the whole response head in raw into h and m; head and
@@ -46,7 +47,10 @@ func parseResponse(raw []byte, h *header.Headers, m *Message, l *Limits, head, c
 
 // responseBody decides where a response ends (RFC 9112 §6.3).
 func (f *framing) responseBody(h *header.Headers, m *Message, head, connect bool) error {
-	if f.chunked && f.lengths > 0 {
+	switch {
+	case f.te && m.Version == info.HTTP10:
+		return ErrTEIn10
+	case f.te && f.lengths > 0:
 		return ErrLengthAndTE
 	}
 	f.dedupeLength(h)

@@ -1,8 +1,11 @@
 package h1
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,12 +40,18 @@ type Server struct {
 	pending int // bytes of c.In that ReadBody has given out
 	until   time.Time
 	large   *[]byte
+	checked bool // the request line of the head under way was looked at
 
 	// owned by the goroutine that writes
 	out   output
 	close bool
 
-	msg    Message // of the current request; read by both
+	msg     Message // of the current request; read by both
+	stopped atomic.Bool
+
+	// A 100 (Continue) is written by the goroutine that reads: mu keeps it apart
+	// from what the other writes, and expect says that it is still due.
+	mu     sync.Mutex
 	expect bool
 }
 
@@ -55,8 +64,15 @@ func NewServer(c *conn.Conn, r *RequestRules, writeIdle time.Duration) *Server {
 	return s
 }
 
-// wake ends an idle wait when the connection is to drain.
+// errInterrupted ends a ReadBody that Interrupt was called on.
+var errInterrupted = errors.New("interrupted")
+
+// wake ends an idle wait when the connection is to drain, and any when it was
+// interrupted.
 func (s *Server) wake() error {
+	if s.stopped.Load() {
+		return errInterrupted
+	}
 	if s.c.Draining() && s.c.In.Len() == 0 {
 		return ErrDrained
 	}
@@ -93,6 +109,9 @@ func (s *Server) ReadRequest(h, t *header.Headers, until time.Time) (*Message, e
 			}
 			break
 		}
+		if err := s.checkLine(in.Bytes()); err != nil {
+			return nil, err
+		}
 		if _, err := s.in.ReadBuf(in, until); err != nil {
 			if err == io.EOF {
 				err = ErrUnexpectedEOF
@@ -102,12 +121,28 @@ func (s *Server) ReadRequest(h, t *header.Headers, until time.Time) (*Message, e
 	}
 	s.body.start(&s.msg, t, &s.rules.Limits)
 	s.expect = s.msg.Expect && s.msg.Body != NoBody
+	s.checked = false
 	s.close = !s.msg.KeepAlive
 	s.until = time.Time{}
 	if s.msg.Body == NoBody {
 		in.Release()
 	}
 	return &s.msg, nil
+}
+
+// checkLine refuses a bad request line as soon as it is whole: who speaks
+// HTTP/0.9 or no HTTP sends no empty line to wait for.
+func (s *Server) checkLine(b []byte) error {
+	if s.checked {
+		return nil
+	}
+	i := bytes.IndexByte(b, '\n')
+	if i < 1 {
+		return nil
+	}
+	s.checked = true
+	var m Message
+	return requestLine(b, 0, i-1, &m)
 }
 
 // awaitFirst waits for the first byte of a request, skipping the empty lines
@@ -176,11 +211,11 @@ func (s *Server) ReadBody() (p []byte, end bool, err error) {
 			return p, end, nil
 		}
 		in.Consume(n)
-		if s.expect {
-			s.expect = false
-			if err := s.writeContinue(); err != nil {
-				return nil, false, err
-			}
+		if err := s.sendContinue(); err != nil {
+			return nil, false, err
+		}
+		if s.stopped.Load() {
+			return nil, false, errInterrupted
 		}
 		if s.body.kind == Length && s.body.left > buffer.Block {
 			return s.readLarge()
@@ -223,10 +258,40 @@ func (s *Server) dropLarge() {
 	}
 }
 
-func (s *Server) writeContinue() error {
-	_, err := s.c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
-	return err
+// sendContinue sends the 100 (Continue) that the client waits for, unless a
+// response has begun.
+func (s *Server) sendContinue() error {
+	if !s.msg.Expect {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.expect {
+		return nil
+	}
+	s.expect = false
+	s.out.buf.Append(continueHead)
+	return s.out.flush()
 }
+
+var continueHead = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// ProxyContinue says that the 100 (Continue) which the client waits for is the
+// upstream's to send (Envoy: proxy_100_continue).
+func (s *Server) ProxyContinue() {
+	s.mu.Lock()
+	s.expect = false
+	s.mu.Unlock()
+}
+
+// Interrupt implements stream.Codec.
+func (s *Server) Interrupt() {
+	s.stopped.Store(true)
+	_ = s.c.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Resume implements stream.Codec.
+func (s *Server) Resume() { s.stopped.Store(false) }
 
 // SetClose says that the connection ends after the current response.
 func (s *Server) SetClose() { s.close = true }
@@ -237,6 +302,8 @@ func (s *Server) WriteInformational(h *header.Headers) error {
 		return nil // a 1.0 client cannot know of them (RFC 9110 §15.2)
 	}
 	status := h.Value(header.Status)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if string(status) == "100" {
 		s.expect = false
 	}
@@ -247,7 +314,13 @@ func (s *Server) WriteInformational(h *header.Headers) error {
 
 // WriteHeaders implements stream.Codec.
 func (s *Server) WriteHeaders(h *header.Headers, end bool) error {
+	if s.msg.Expect {
+		s.ProxyContinue() // too late for a 100
+	}
 	status := h.Value(header.Status)
+	if string(status) == "204" {
+		h.Del(header.ContentLength) // RFC 9110 §8.6
+	}
 	b := appendFields(appendStatusLine(s.out.buf.Tail(), status), h)
 	upgraded := len(status) == 3 && string(status) == "101" || s.msg.Connect && len(status) == 3 && status[0] == '2'
 	length, hasLength := h.Get(header.ContentLength)
@@ -298,14 +371,14 @@ func (s *Server) Flush() error { return s.out.flush() }
 
 // SpliceBody implements stream.Codec: bytes of a response of known length go from
 // socket to socket.
-func (s *Server) SpliceBody(from *netio.Timed, n int64, until time.Time) (moved int64, ok bool, err error) {
+func (s *Server) SpliceBody(from *netio.Timed, n int64, idle time.Duration, until time.Time) (moved int64, ok bool, err error) {
 	if s.c.Socket() == nil || from.C.Socket() == nil || s.out.framing != Length || n > s.out.left {
 		return 0, false, nil
 	}
 	if err := s.out.flush(); err != nil {
 		return 0, true, &netio.SpliceError{Write: true, Err: err}
 	}
-	moved, err = netio.Splice(&s.in, from, n, s.out.idle, until, nil)
+	moved, err = netio.Splice(&s.in, from, n, idle, until, nil)
 	s.out.left -= moved
 	s.out.sent += uint64(moved)
 	return moved, true, err
