@@ -11,8 +11,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/google/nftables"
-
 	"github.com/weirproxy/weir/proxy/intercept"
 )
 
@@ -214,13 +212,9 @@ func failOpen(ctx context.Context, w *world) (string, error) {
 
 // hostState describes the network namespace around the demo.
 func hostState() (string, error) {
-	c, err := nftables.New()
+	tables, err := intercept.Tables()
 	if err != nil {
 		return "", err
-	}
-	tables := "?"
-	if ts, err := c.ListTables(); err == nil {
-		tables = fmt.Sprint(len(ts))
 	}
 	rules, err := netlink.RuleList(netlink.FAMILY_ALL)
 	if err != nil {
@@ -230,7 +224,7 @@ func hostState() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s nft tables, %d ip rules, %d links", tables, len(rules), len(links)), nil
+	return fmt.Sprintf("%d nft tables, %d ip rules, %d links", len(tables), len(rules), len(links)), nil
 }
 
 func withoutRoot() string {
