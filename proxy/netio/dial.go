@@ -147,10 +147,8 @@ func (s *Socket) awaitConnect(ctx context.Context, deadline time.Time) error {
 			return err
 		}
 	}
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { _ = s.SetWriteDeadline(time.Unix(1, 0)) })
-		defer stop()
-	}
+	done := ctx.Done()
+	stop := s.interruptWrite(done)
 	var result error
 	err := s.raw.Write(func(fd uintptr) bool {
 		if _, err := unix.Getpeername(int(fd)); err == nil {
@@ -167,14 +165,38 @@ func (s *Socket) awaitConnect(ctx context.Context, deadline time.Time) error {
 		}
 		return true
 	})
+	stop()
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		return plain(err)
 	}
-	if result == nil && !deadline.IsZero() {
+	if result == nil && (done != nil || !deadline.IsZero()) {
 		return s.SetWriteDeadline(time.Time{})
 	}
 	return result
+}
+
+// interruptWrite ends a write when done is closed, until stop is called; then it
+// never does again. (No context is derived from the caller's, since that one may
+// be a pooled stream: package context asks its parents for Done and Err from
+// goroutines of its own, which may come late, in the stream's next life.)
+func (s *Socket) interruptWrite(done <-chan struct{}) (stop func()) {
+	if done == nil {
+		return func() {}
+	}
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-done:
+			_ = s.SetWriteDeadline(time.Unix(1, 0))
+		case <-quit:
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
 }
