@@ -130,7 +130,7 @@ func (b *Buf) makeRoom(min int) {
 		b.data, b.off = b.data[:n], 0
 		return
 	}
-	size := 2 * cap(b.data)
+	size := max(2*cap(b.data), Block)
 	for size < n+min {
 		size *= 2
 	}

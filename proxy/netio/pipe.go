@@ -62,7 +62,11 @@ func (h *half) set(b *bell, t time.Time) {
 	}
 	b.at, b.armed = t, !t.IsZero()
 	if b.armed {
-		b.t = time.AfterFunc(time.Until(t), h.cond.Broadcast)
+		b.t = time.AfterFunc(time.Until(t), func() {
+			h.mu.Lock() // whoever looked at the clock just before waits by now
+			defer h.mu.Unlock()
+			h.cond.Broadcast()
+		})
 	}
 	h.cond.Broadcast()
 }
@@ -92,15 +96,15 @@ func (m *memory) Read(p []byte) (int, error) {
 		switch {
 		case m.isClosed():
 			return 0, os.ErrClosed
-		case h.abort != nil:
-			return 0, h.abort
 		case h.rdeadline.passed():
 			return 0, os.ErrDeadlineExceeded
-		case len(h.data) > 0:
+		case len(h.data) > 0: // also after a reset, as on Linux
 			n := copy(p, h.data)
 			h.data = h.data[n:]
 			h.cond.Broadcast()
 			return n, nil
+		case h.abort != nil:
+			return 0, h.abort
 		case h.fin:
 			return 0, io.EOF
 		}

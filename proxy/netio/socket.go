@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,8 +38,8 @@ type Socket struct {
 	werr   error
 	wfunc  func(fd uintptr) bool
 
-	local, remote netip.AddrPort // remote is set in New; local on first use
-	localSet      atomic.Bool
+	local, remote netip.AddrPort // remote is set in New; local there or by askLocal
+	askLocal      sync.Once
 	hup           atomic.Bool // set by a Watcher
 	onHangup      atomic.Pointer[func()]
 }
@@ -53,7 +54,9 @@ func NewSocket(fd int, local, remote netip.AddrPort) (*Socket, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	s := &Socket{f: f, raw: raw, local: local, remote: remote}
-	s.localSet.Store(local.IsValid())
+	if local.IsValid() {
+		s.askLocal.Do(func() {})
+	}
 	s.rfunc, s.wfunc = s.tryRead, s.tryWrite
 	return s, nil
 }
@@ -200,7 +203,13 @@ func (s *Socket) CloseWrite() error {
 }
 
 // Close implements Conn.
-func (s *Socket) Close() error { return plain(s.f.Close()) }
+func (s *Socket) Close() error {
+	err := s.f.Close()
+	if errors.Is(err, os.ErrClosed) {
+		return os.ErrClosed
+	}
+	return err
+}
 
 // Reset implements Conn: SO_LINGER with zero time makes close send a RST.
 func (s *Socket) Reset() error {
@@ -212,14 +221,13 @@ func (s *Socket) Reset() error {
 
 // LocalAddr implements Conn.
 func (s *Socket) LocalAddr() netip.AddrPort {
-	if !s.localSet.Load() {
+	s.askLocal.Do(func() {
 		_ = s.raw.Control(func(fd uintptr) {
 			if sa, err := unix.Getsockname(int(fd)); err == nil {
 				s.local = addrPort(sa)
 			}
 		})
-		s.localSet.Store(true)
-	}
+	})
 	return s.local
 }
 
@@ -235,13 +243,17 @@ func (s *Socket) Raw() syscall.RawConn { return s.raw }
 // HungUp tells whether a Watcher has seen the peer close its direction.
 func (s *Socket) HungUp() bool { return s.hup.Load() }
 
-// plain strips the *os.PathError that os.File wraps around its sentinel errors.
+// plain turns what os.File and the poller say of a socket into the errors that
+// Conn promises: beside a deadline that passed, only a closed file keeps them from
+// making the system call, and they have several errors for it.
 func plain(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
 	}
-	return err
+	return os.ErrClosed
 }
 
 // addrPort converts a socket address; an IPv4-mapped one becomes IPv4. A unix

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/proxy/buffer"
 )
 
 // A SpliceError says which side of a splice failed.
@@ -84,7 +86,7 @@ type Progress func(n int)
 // are with any copy.
 func Splice(dst, src *Timed, n int64, idle time.Duration, until time.Time, progress Progress) (moved int64, err error) {
 	bound := func() time.Time { return soonest(until, idle) }
-	moved, err = splice(dst, src, n, bound, bound, progress)
+	moved, err = splice(dst, src, n, bounds{bound, bound, false}, progress)
 	var se *SpliceError
 	if n < 0 && errors.As(err, &se) && se.Err == io.EOF {
 		return moved, nil
@@ -109,38 +111,74 @@ type Passage struct {
 // io.EOF.
 func (p *Passage) Run() error {
 	fill := func() time.Time { return soonest(p.Until(), p.Quiet) }
-	_, err := splice(p.Dst, p.Src, -1, fill, p.Until, p.Progress)
+	_, err := splice(p.Dst, p.Src, -1, bounds{fill, p.Until, true}, p.Progress)
 	return err
 }
 
-// splice moves up to n bytes, or all when n < 0. A wait to fill the pipe ends at
-// the moment that fill gives when it begins; one to drain it, which would lose
-// bytes, when drain gives no later one.
-func splice(dst, src *Timed, n int64, fill, drain func() time.Time, progress Progress) (moved int64, err error) {
+// bounds are asked, when a wait begins, until when it may last.
+type bounds struct {
+	fill, drain func() time.Time
+	// extends says that drain is asked again when a wait has passed its bound: the
+	// bytes in the pipe would be lost, and the other direction may be alive.
+	extends bool
+}
+
+// again tells whether a write that took so long may go on.
+func (b *bounds) again(err error, until time.Time) bool {
+	return b.extends && errors.Is(err, os.ErrDeadlineExceeded) && b.drain().After(until)
+}
+
+// splice moves up to n bytes, or all when n < 0.
+func splice(dst, src *Timed, n int64, b bounds, progress Progress) (moved int64, err error) {
 	p, err := getPipe()
 	if err != nil {
-		return 0, &SpliceError{Err: err}
+		return carry(dst, src, n, b, progress)
 	}
-	defer func() { putPipe(p) }()
+	defer putPipe(p)
 	for n < 0 || moved < n {
 		want := pipeSize
 		if n >= 0 {
 			want = int(min(int64(want), n-moved))
 		}
-		if err := fillPipe(src, p, want, fill()); err != nil {
+		if err := fillPipe(src, p, want, b.fill()); err != nil {
 			return moved, &SpliceError{Err: err}
 		}
 		for p.held > 0 {
-			until := drain()
+			until := b.drain()
 			k, err := drainPipe(dst, p, until)
 			moved += int64(k)
 			if k > 0 && progress != nil {
 				progress(k)
 			}
-			if errors.Is(err, os.ErrDeadlineExceeded) && drain().After(until) {
-				continue
+			if err != nil && !b.again(err, until) {
+				return moved, &SpliceError{Write: true, Err: err}
 			}
-			if err != nil {
+		}
+	}
+	return moved, nil
+}
+
+// carry is splice without a pipe, for when there are no descriptors left.
+func carry(dst, src *Timed, n int64, b bounds, progress Progress) (moved int64, err error) {
+	block := buffer.GetLarge()
+	defer buffer.PutLarge(block)
+	for n < 0 || moved < n {
+		p := *block
+		if n >= 0 {
+			p = p[:min(int64(len(p)), n-moved)]
+		}
+		k, err := src.Read(p, b.fill())
+		if err != nil {
+			return moved, &SpliceError{Err: err}
+		}
+		for p = p[:k]; len(p) > 0; {
+			until := b.drain()
+			k, err := dst.WriteUntil(p, nil, until)
+			moved, p = moved+int64(k), p[k:]
+			if k > 0 && progress != nil {
+				progress(k)
+			}
+			if err != nil && k == 0 && !b.again(err, until) {
 				return moved, &SpliceError{Write: true, Err: err}
 			}
 		}

@@ -57,9 +57,12 @@ func (w *Watcher) Run(ctx context.Context) error {
 	for {
 		n := 0
 		err := w.raw.Read(func(fd uintptr) bool {
-			var err error
-			n, err = unix.EpollWait(int(fd), events[:], 0)
-			return err != nil && err != unix.EINTR || n > 0
+			for {
+				var err error
+				if n, err = unix.EpollWait(int(fd), events[:], 0); err != unix.EINTR {
+					return err != nil || n > 0
+				}
+			}
 		})
 		if err != nil {
 			return ctx.Err()
