@@ -25,5 +25,6 @@ func (l *Listener) expect() bool {
 		return false
 	}
 	l.serving.Add(1)
+	l.active.Add(1)
 	return true
 }

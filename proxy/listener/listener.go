@@ -77,6 +77,8 @@ type Listener struct {
 
 	current atomic.Pointer[generation]
 
+	active    atomic.Int64  // connections, from accept on
+	draining  atomic.Bool   // all connections are to end
 	closed    atomic.Bool   // no connection may go on
 	stopped   chan struct{} // closed by StopAccepting
 	stopping  sync.Once
@@ -209,8 +211,11 @@ func (l *Listener) StopAccepting() {
 	}
 }
 
-// Drain asks all connections to end at their next good moment.
-func (l *Listener) Drain() { l.each(func(s *session) { s.StartDrain() }) }
+// Drain asks all connections, also those to come, to end at their next good moment.
+func (l *Listener) Drain() {
+	l.draining.Store(true)
+	l.each(func(s *session) { s.StartDrain() })
+}
 
 // CloseConns closes all connections at once. After StopAccepting it also ends what
 // is being dialled for them.
@@ -238,14 +243,8 @@ func (l *Listener) Close() {
 	}
 }
 
-// ActiveConns is the number of connections being served.
-func (l *Listener) ActiveConns() int {
-	n := 0
-	for i := range l.shards {
-		n += int(l.shards[i].n.Load())
-	}
-	return n
-}
+// ActiveConns is the number of connections that are accepted and not over.
+func (l *Listener) ActiveConns() int { return int(l.active.Load()) }
 
 // Addresses are the addresses that are bound, with the ports the system chose,
 // each once; of a listener that is not bound, those of its configuration.

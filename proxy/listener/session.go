@@ -35,8 +35,7 @@ type session struct {
 type shard struct {
 	mu    sync.Mutex
 	first *session // guarded by mu
-	n     atomic.Int64
-	_     [32]byte // the next shard is another worker's
+	_     [48]byte // the next shard is another worker's
 }
 
 func (sh *shard) add(s *session) {
@@ -46,7 +45,6 @@ func (sh *shard) add(s *session) {
 		s.next.prev = s
 	}
 	sh.first = s
-	sh.n.Add(1)
 }
 
 func (sh *shard) remove(s *session) {
@@ -61,7 +59,6 @@ func (sh *shard) remove(s *session) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
-	sh.n.Add(-1)
 }
 
 // each calls f for every connection; f does not block.
@@ -80,6 +77,7 @@ func (l *Listener) each(f func(*session)) {
 func (l *Listener) start(sh *shard, io *netio.Socket) {
 	s := &session{raw: io, shard: sh, started: time.Now()}
 	l.serving.Add(1)
+	l.active.Add(1)
 	go func() {
 		s.Conn = conn.New(io)
 		i := &s.Info
@@ -145,12 +143,16 @@ func (l *Listener) enter(s *session) {
 		// Close looked for connections before this one was here.
 		_ = s.raw.Close()
 	}
+	if l.draining.Load() {
+		s.StartDrain()
+	}
 }
 
 // leave records the end of a connection and closes it, or only forgets it when it
 // goes to another listener.
 func (l *Listener) leave(s *session, given bool) {
 	s.shard.remove(s)
+	defer l.active.Add(-1)
 	l.stats.CxActive.Dec()
 	l.stats.CxDestroy.Inc()
 	if given {
