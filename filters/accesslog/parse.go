@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/stream"
@@ -174,11 +175,14 @@ func headerArgs(o *op, args string) error {
 	if strings.Contains(second, "?") {
 		return errors.New("more than 1 alternative header specified")
 	}
-	if first == "" || two && second == "" || strings.ContainsAny(args, "\r\n\x00") {
-		return fmt.Errorf("invalid header configuration %q", args)
+	if err := match.HeaderName(first); err != nil {
+		return fmt.Errorf("invalid header configuration: %w", err)
 	}
 	o.name = header.Intern(first)
 	if two {
+		if err := match.HeaderName(second); err != nil {
+			return fmt.Errorf("invalid header configuration: %w", err)
+		}
 		o.alt = header.Intern(second)
 	}
 	return nil
