@@ -116,8 +116,10 @@ var errServerFirst = errors.New("the server speaks first on this port")
 func (p *peeker) without(in filters.Inspection, err error) bool {
 	s, st := p.s, p.l.stats
 	if err == errServerFirst {
-		st.ServerFirst.Inc()
-		s.Info.SniffNote = noteServerFirst
+		if s.Info.SniffNote != noteServerFirst { // once a connection, not once a filter
+			st.ServerFirst.Inc()
+			s.Info.SniffNote = noteServerFirst
+		}
 		return true
 	}
 	timeout := errors.Is(err, os.ErrDeadlineExceeded)
