@@ -3,6 +3,8 @@
 package headermutation
 
 import (
+	"sync"
+
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters"
@@ -26,6 +28,7 @@ type filter struct {
 	name     string
 	cfg      *mutations
 	hostname string
+	names    sync.Pool // of *[]byte: names in lower case
 }
 
 var (
@@ -36,9 +39,9 @@ var (
 // OnRequestHeaders implements filters.RequestHeaders.
 func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 	v := route.Vars{Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Hostname: f.hostname}
-	apply(f.cfg.request, &s.Request, &v)
+	f.apply(f.cfg.request, &s.Request, &v)
 	if r := f.ofRoute(s); r != nil {
-		apply(r.request, &s.Request, &v)
+		f.apply(r.request, &s.Request, &v)
 	}
 	return filters.Continue
 }
@@ -46,9 +49,9 @@ func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 // OnResponseHeaders implements filters.ResponseHeaders.
 func (f *filter) OnResponseHeaders(s *stream.Stream) filters.Verdict {
 	v := route.Vars{Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Response: &s.Response, Hostname: f.hostname}
-	apply(f.cfg.response, &s.Response, &v)
+	f.apply(f.cfg.response, &s.Response, &v)
 	if r := f.ofRoute(s); r != nil {
-		apply(r.response, &s.Response, &v)
+		f.apply(r.response, &s.Response, &v)
 	}
 	return filters.Continue
 }
@@ -62,10 +65,10 @@ func (f *filter) ofRoute(s *stream.Stream) *mutations {
 	return nil
 }
 
-func apply(steps []step, h *header.Headers, v *route.Vars) {
+func (f *filter) apply(steps []step, h *header.Headers, v *route.Vars) {
 	for i := range steps {
 		if st := &steps[i]; st.remove != nil {
-			removeMatching(h, st.remove)
+			f.removeMatching(h, st.remove)
 		} else {
 			st.change.Apply(h, v)
 		}
@@ -74,21 +77,26 @@ func apply(steps []step, h *header.Headers, v *route.Vars) {
 
 // removeMatching removes the fields whose name, in lower case, matches. What the
 // message cannot be without stays.
-func removeMatching(h *header.Headers, m *match.String) {
-	var room [64]byte
+func (f *filter) removeMatching(h *header.Headers, m *match.String) {
+	room, ok := f.names.Get().(*[]byte)
+	if !ok {
+		room = new([]byte)
+	}
 	for i := h.Len() - 1; i >= 0; i-- {
 		name, _ := h.At(i)
 		if len(name) > 0 && name[0] == ':' || h.IDAt(i) == header.IDAuthority {
 			continue
 		}
-		lower := append(room[:0], name...)
+		lower := append((*room)[:0], name...)
 		for k, c := range lower {
 			if 'A' <= c && c <= 'Z' {
 				lower[k] = c + 'a' - 'A'
 			}
 		}
+		*room = lower
 		if m.Match(lower) {
 			h.DelAt(i)
 		}
 	}
+	f.names.Put(room)
 }
