@@ -232,6 +232,21 @@ func (x *running) dial() *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
+// all connects and reads until the end; a connection that is reset at once may be
+// so before it is connected.
+func (x *running) all() ([]byte, error) {
+	x.r.t.Helper()
+	c, err := net.DialTimeout("tcp", x.addr.String(), 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		x.r.t.Fatal(err)
+	}
+	return io.ReadAll(c)
+}
+
 // ask sends bytes and gives the line that comes back.
 func (x *running) ask(bytes string) string {
 	x.r.t.Helper()

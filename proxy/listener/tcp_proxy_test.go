@@ -1,9 +1,18 @@
 package listener_test
 
 import (
+	"errors"
+	"hash/crc32"
 	"io"
+	"math/rand/v2"
+	"net"
+	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+
+	"github.com/weirproxy/weir/proxy/info"
 )
 
 const echoListener = `
@@ -47,32 +56,201 @@ func TestBytesGoBothWaysAndHalfCloseIsPassedOn(t *testing.T) {
 	}
 }
 
-func TestChainsAreSelectedByWhatIsSniffed(t *testing.T) {
-	r := newRig(t, nil)
-	x := r.run(`
-name: in
-address: {$loopback}
-listener_filters: [$tls_inspector, $http_inspector]
-filter_chains:
-- name: web
-  filter_chain_match: {application_protocols: ["http/1.1", "http/1.0"]}
-  filters: [{name: s, typed_config: {$say: web}}]
-- name: tls
-  filter_chain_match: {transport_protocol: tls}
-  filters: [{name: s, typed_config: {$say: tls}}]
-- name: h2
-  filter_chain_match: {application_protocols: [h2c]}
-  filters: [{name: s, typed_config: {$say: h2}}]
-default_filter_chain: {name: rest, filters: [{name: s, typed_config: {$say: rest}}]}
-`)
-	for _, c := range []struct{ send, want string }{
-		{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", `web chain="web"`},
-		{"GET / HTTP/1.0\r\n\r\n", `web chain="web"`},
-		{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", `h2 chain="h2"`},
-		{"*1\r\n$4\r\nPING\r\n", `rest chain="rest"`},
-	} {
-		if got := x.ask(c.send); !strings.HasPrefix(got, c.want) {
-			t.Errorf("%q: %s, want %s", c.send, got, c.want)
-		}
+func TestServerMaySpeakFirst(t *testing.T) {
+	r := newRig(t, map[string]string{"a": origin(t, func(c *net.TCPConn) {
+		_, _ = io.WriteString(c, "220 ready\n")
+		_, _ = io.Copy(io.Discard, c)
+	})})
+	x := r.run(echoListener)
+	if got := line(t, x.dial()); got != "220 ready" {
+		t.Error(got)
 	}
+}
+
+func TestFiftyMegabytesEachWayThroughSplice(t *testing.T) {
+	const size = 50 << 20
+	sums := make(chan uint32, 1)
+	r := newRig(t, map[string]string{"a": origin(t, func(c *net.TCPConn) {
+		var wg sync.WaitGroup
+		wg.Go(func() { writeNoise(t, c, 2, size) })
+		h := crc32.NewIEEE()
+		if n, err := io.Copy(h, c); n != size || err != nil {
+			t.Errorf("the origin got %d, %v", n, err)
+		}
+		sums <- h.Sum32()
+		wg.Wait()
+	})})
+	x := r.run(echoListener)
+	c := x.dial()
+	var wg sync.WaitGroup
+	wg.Go(func() { writeNoise(t, c, 1, size) })
+	h := crc32.NewIEEE()
+	n, err := io.Copy(h, c)
+	wg.Wait()
+	if n != size || err != nil || h.Sum32() != noiseSum(2, size) {
+		t.Errorf("the client got %d bytes, %v", n, err)
+	}
+	if got := <-sums; got != noiseSum(1, size) {
+		t.Error("the origin got other bytes than were sent")
+	}
+	until(t, "the connection is over", func() bool { return x.counter("downstream_cx_destroy") == 1 })
+	if i, _ := r.logs.last(); i.BytesReceived != size || i.BytesSent != size || i.Flags != 0 {
+		t.Errorf("%d in, %d out, %s", i.BytesReceived, i.BytesSent, i.Flags)
+	}
+}
+
+// writeNoise writes n bytes of a random stream and finishes.
+func writeNoise(t testing.TB, c *net.TCPConn, seed byte, n int) {
+	if _, err := io.Copy(struct{ io.Writer }{c}, io.LimitReader(rand.NewChaCha8([32]byte{seed}), int64(n))); err != nil {
+		t.Error(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+}
+
+func noiseSum(seed byte, n int) uint32 {
+	h := crc32.NewIEEE()
+	_, _ = io.Copy(h, io.LimitReader(rand.NewChaCha8([32]byte{seed}), int64(n)))
+	return h.Sum32()
+}
+
+func TestResetsArePassedOn(t *testing.T) {
+	t.Run("of the client", func(t *testing.T) {
+		seen := make(chan error, 1)
+		r := newRig(t, map[string]string{"a": origin(t, func(c *net.TCPConn) {
+			_, _ = io.WriteString(c, "hello\n")
+			_, err := c.Read(make([]byte, 1))
+			seen <- err
+		})})
+		x := r.run(echoListener)
+		c := x.dial()
+		line(t, c)
+		_ = c.SetLinger(0)
+		c.Close()
+		if err := <-seen; !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the origin sees %v", err)
+		}
+		until(t, "it is logged", func() bool { _, n := r.logs.last(); return n == 1 })
+		if i, _ := r.logs.last(); i.Flags != info.DownstreamConnectionTermination {
+			t.Errorf("flags %s", i.Flags)
+		}
+	})
+	t.Run("of the server", func(t *testing.T) {
+		r := newRig(t, map[string]string{"a": origin(t, func(c *net.TCPConn) {
+			_, _ = io.WriteString(c, "hello\n")
+			_ = c.SetLinger(0)
+		})})
+		x := r.run(echoListener)
+		if _, err := x.all(); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the client sees %v", err)
+		}
+		until(t, "it is logged", func() bool { _, n := r.logs.last(); return n == 1 })
+		if i, _ := r.logs.last(); i.Flags != info.UpstreamConnectionTermination {
+			t.Errorf("flags %s", i.Flags)
+		}
+	})
+}
+
+func TestWhyThereIsNoUpstreamConnection(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := ln.Addr().String()
+	ln.Close()
+	f := func(name, clusters, flags, details string, stats map[string]int64) {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, map[string]string{"dead": dead, "o": "original"})
+			x := r.run(strings.Replace(echoListener, "cluster: a", clusters, 1))
+			if _, err := x.all(); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the client sees %v, want a reset", err)
+			}
+			until(t, "it is logged", func() bool { _, n := r.logs.last(); return n == 1 })
+			i, _ := r.logs.last()
+			if i.Flags.String() != flags || i.Details != details {
+				t.Errorf("flags %s, details %s; want %s, %s", i.Flags, i.Details, flags, details)
+			}
+			for name, want := range stats {
+				if got := r.stat(name); got != want {
+					t.Errorf("%s is %d, want %d", name, got, want)
+				}
+			}
+		})
+	}
+	f("no cluster", "cluster: none", "NC", "cluster_not_found", map[string]int64{"tcp.t.downstream_cx_no_route": 1})
+	f("refused", "cluster: dead, max_connect_attempts: 3", "UF,URX", "remote_connection_failure", map[string]int64{
+		"cluster.dead.upstream_cx_total": 3, "cluster.dead.upstream_cx_connect_fail": 3, "cluster.dead.upstream_cx_connect_attempts_exceeded": 1,
+	})
+}
+
+func TestWeightedClustersShareConnections(t *testing.T) {
+	says := func(s string) string {
+		return origin(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, s+"\n") })
+	}
+	r := newRig(t, map[string]string{"a": says("a"), "b": says("b"), "never": says("never")})
+	x := r.run(strings.Replace(echoListener, "cluster: a",
+		"weighted_clusters: {clusters: [{name: a, weight: 3}, {name: never, weight: 1}, {name: b, weight: 1}]}", 1))
+	const n = 300
+	got := map[string]int{}
+	for range n {
+		c := x.dial()
+		got[line(t, c)]++
+		c.Close()
+	}
+	// Binomial: 60 % of 300 is 180 ± 8.5; six deviations are never left.
+	if got["a"] < 129 || got["a"] > 231 || got["a"]+got["b"]+got["never"] != n || got["b"] == 0 {
+		t.Error(got)
+	}
+}
+
+func TestIdleAndMaximumDuration(t *testing.T) {
+	f := func(name, field, details, stat string) {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, map[string]string{"a": origin(t, echo)})
+			x := r.run(strings.Replace(echoListener, "cluster: a", "cluster: a, "+field+": 0.05s", 1))
+			if got, err := x.all(); len(got) > 0 || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+			until(t, "it is logged", func() bool { _, n := r.logs.last(); return n == 1 })
+			if i, _ := r.logs.last(); i.Details != details {
+				t.Error(i.Details)
+			}
+			if got := r.stat("tcp.t." + stat); got != 1 {
+				t.Errorf("%s is %d", stat, got)
+			}
+		})
+	}
+	f("idle", "idle_timeout", "tcp_session_idle_timeout", "idle_timeout")
+	f("duration", "max_downstream_connection_duration", "max_downstream_connection_duration_reached", "max_downstream_connection_duration")
+}
+
+func TestNoDescriptorIsLeft(t *testing.T) {
+	r := newRig(t, map[string]string{"a": origin(t, echo)})
+	x := r.run(echoListener)
+	ask := func() {
+		c := x.dial()
+		defer c.Close()
+		if _, err := io.WriteString(c, "x\n"); err != nil {
+			t.Fatal(err)
+		}
+		line(t, c)
+	}
+	ask()
+	until(t, "the first is over", func() bool { return x.ActiveConns() == 0 })
+	before := descriptors(t)
+	for range 200 {
+		ask()
+	}
+	until(t, "all are over", func() bool { return x.ActiveConns() == 0 && r.stat("cluster.a.upstream_cx_active") == 0 })
+	until(t, "their descriptors are closed", func() bool { return descriptors(t) <= before })
+}
+
+func descriptors(t testing.TB) int {
+	t.Helper()
+	l, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(l)
 }
