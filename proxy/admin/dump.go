@@ -82,7 +82,7 @@ func masked(parts []proto.Message, text string) (out []proto.Message, err error)
 	var errs []error
 	for _, part := range parts {
 		m := proto.Clone(part)
-		if err := k.apply(m.ProtoReflect()); err != nil {
+		if err := k.of(m.ProtoReflect()).apply(m.ProtoReflect()); err != nil {
 			errs = append(errs, err)
 			continue
 		}

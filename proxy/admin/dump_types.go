@@ -107,10 +107,7 @@ func (d *dump) routes() *adminv3.RoutesConfigDump {
 // inlineRoutes are the route configurations inside a listener's connection
 // managers.
 func inlineRoutes(r *config.Resource) (out []*routev3.RouteConfiguration) {
-	l := &listenerv3.Listener{}
-	if r.Raw == nil || (&anypb.Any{TypeUrl: config.ListenerURL, Value: r.Raw.GetValue()}).UnmarshalTo(l) != nil {
-		return nil
-	}
+	l := listenerOf(r)
 	for _, c := range append(slices.Clone(l.GetFilterChains()), l.GetDefaultFilterChain()) {
 		for _, f := range c.GetFilters() {
 			h := &hcmv3.HttpConnectionManager{}
@@ -120,6 +117,15 @@ func inlineRoutes(r *config.Resource) (out []*routev3.RouteConfiguration) {
 		}
 	}
 	return out
+}
+
+// listenerOf is a listener as it was received; empty when it cannot be read.
+func listenerOf(r *config.Resource) *listenerv3.Listener {
+	l := &listenerv3.Listener{}
+	if a := raw(r, config.ListenerURL); a != nil && a.UnmarshalTo(l) != nil {
+		return &listenerv3.Listener{}
+	}
+	return l
 }
 
 // endpoints are the live hosts of every cluster, as Envoy makes them: static for

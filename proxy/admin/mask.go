@@ -26,6 +26,21 @@ func parseMask(s string) mask {
 	return m
 }
 
+// of is the mask without what is meant for other messages than m; the whole
+// mask when nothing is meant for m, so that applying it says so.
+func (k mask) of(m protoreflect.Message) mask {
+	out := mask{}
+	for name, sub := range k {
+		if m.Descriptor().Fields().ByTextName(name) != nil {
+			out[name] = sub
+		}
+	}
+	if len(out) == 0 {
+		return k
+	}
+	return out
+}
+
 // apply clears what the mask does not name, and says which of its fields the
 // message does not have.
 func (k mask) apply(m protoreflect.Message) error {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -44,7 +45,7 @@ func flatten(prefix string, st *structpb.Struct, visit func(key, value string)) 
 		switch k := v.GetKind().(type) {
 		case *structpb.Value_StructValue:
 			if f := k.StructValue.GetFields(); f["numerator"] != nil || f["denominator"] != nil { // a FractionalPercent
-				visit(key, k.StructValue.String())
+				visit(key, fractional(k.StructValue))
 				continue
 			}
 			flatten(key+".", k.StructValue, visit)
@@ -56,6 +57,15 @@ func flatten(prefix string, st *structpb.Struct, visit func(key, value string)) 
 			visit(key, k.StringValue)
 		}
 	}
+}
+
+// fractional is a FractionalPercent as JSON.
+func fractional(st *structpb.Struct) string {
+	b, err := json.Marshal(st.AsMap())
+	if err != nil { // NaN or infinity
+		return st.String()
+	}
+	return string(b)
 }
 
 // runtimeModify: there is no admin layer to change, which Envoy says so.

@@ -65,8 +65,3 @@ func (s *Server) memory(p *reply, _ *http.Request, _ url.Values) {
 		TotalPhysicalBytes: n(4) - n(2),
 	}, true)
 }
-
-// certs are those of transport sockets, of which there are none yet.
-func (s *Server) certs(p *reply, _ *http.Request, _ url.Values) {
-	p.message(&adminv3.Certificates{}, true)
-}

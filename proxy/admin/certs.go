@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/url"
+	"time"
+
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/weirproxy/weir/config/listener"
+)
+
+// certs shows the certificates that listeners serve with and when they expire.
+func (s *Server) certs(p *reply, _ *http.Request, _ url.Values) {
+	m := &adminv3.Certificates{}
+	now := time.Now()
+	snap := s.o.Proxy.Snapshot()
+	for name, r := range sorted(snap.Listeners) {
+		l := snap.Listener(name)
+		if l == nil {
+			continue
+		}
+		raw := listenerOf(r)
+		for _, c := range append(l.Chains[:len(l.Chains):len(l.Chains)], l.Default) {
+			for i, leaf := range leaves(c) {
+				m.Certificates = append(m.Certificates, &adminv3.Certificate{
+					CertChain: []*adminv3.CertificateDetails{details(leaf, certPath(raw, c, i), now)},
+				})
+			}
+		}
+	}
+	p.message(m, true)
+}
+
+// leaves are the certificates of a chain that ends TLS, nil where one cannot be
+// read.
+func leaves(c *listener.FilterChain) []*x509.Certificate {
+	if c == nil || c.TransportSocket == nil {
+		return nil
+	}
+	cfg, ok := c.TransportSocket.Config.(*tls.Config)
+	if !ok {
+		return nil
+	}
+	out := make([]*x509.Certificate, len(cfg.Certificates))
+	for i, cert := range cfg.Certificates {
+		switch {
+		case cert.Leaf != nil:
+			out[i] = cert.Leaf
+		case len(cert.Certificate) > 0:
+			out[i], _ = x509.ParseCertificate(cert.Certificate[0])
+		}
+	}
+	return out
+}
+
+// certPath is where the i-th certificate of a chain was read from.
+func certPath(l *listenerv3.Listener, c *listener.FilterChain, i int) string {
+	m := l.GetDefaultFilterChain()
+	if c.Index >= 0 {
+		if c.Index >= len(l.GetFilterChains()) {
+			return ""
+		}
+		m = l.GetFilterChains()[c.Index]
+	}
+	t := &tlsv3.DownstreamTlsContext{}
+	if m.GetTransportSocket().GetTypedConfig().UnmarshalTo(t) != nil {
+		return ""
+	}
+	certs := t.GetCommonTlsContext().GetTlsCertificates()
+	if i >= len(certs) {
+		return ""
+	}
+	if f := certs[i].GetCertificateChain().GetFilename(); f != "" {
+		return f
+	}
+	return "<inline>"
+}
+
+func details(c *x509.Certificate, path string, now time.Time) *adminv3.CertificateDetails {
+	d := &adminv3.CertificateDetails{Path: path}
+	if c == nil {
+		return d
+	}
+	d.SerialNumber = c.SerialNumber.Text(16)
+	d.ValidFrom, d.ExpirationTime = timestamppb.New(c.NotBefore), timestamppb.New(c.NotAfter)
+	if left := c.NotAfter.Sub(now); left > 0 {
+		d.DaysUntilExpiration = uint64(left / (24 * time.Hour))
+	}
+	for _, n := range c.DNSNames {
+		d.SubjectAltNames = append(d.SubjectAltNames, &adminv3.SubjectAlternateName{Name: &adminv3.SubjectAlternateName_Dns{Dns: n}})
+	}
+	for _, u := range c.URIs {
+		d.SubjectAltNames = append(d.SubjectAltNames, &adminv3.SubjectAlternateName{Name: &adminv3.SubjectAlternateName_Uri{Uri: u.String()}})
+	}
+	for _, ip := range c.IPAddresses {
+		d.SubjectAltNames = append(d.SubjectAltNames,
+			&adminv3.SubjectAlternateName{Name: &adminv3.SubjectAlternateName_IpAddress{IpAddress: ip.String()}})
+	}
+	return d
+}
