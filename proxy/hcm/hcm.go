@@ -175,6 +175,7 @@ func (m *Manager) ended(c *conn.Conn, srv *h1.Server, err error, maxAge time.Tim
 		m.begin(s)
 		m.refuse(s, srv, err)
 		m.end(s, srv)
+		m.linger(c)
 		s.Recycle()
 		m.streams.Put(s)
 		return nil
@@ -191,6 +192,9 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 	if err != nil {
 		m.refuse(s, srv, err)
 		m.end(s, srv)
+		if s.Replied() {
+			m.linger(c)
+		}
 		return false, nil
 	}
 	m.adopt(s, msg)
@@ -208,7 +212,7 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 	if !s.Ended() {
 		// The chain gave up after a head was sent, or the client is gone.
 		s.MustClose()
-		if !s.Replied() && err == nil {
+		if !s.Replied() && err == nil && !s.Info.Flags.Has(info.DownstreamConnectionTermination) {
 			s.Reply(500, 0, "no_response_from_filters", "")
 		}
 	}
@@ -334,13 +338,11 @@ func (m *Manager) refuse(s *stream.Stream, srv *h1.Server, err error) {
 		s.Request.Reset()
 		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, pe.Body())
 		_ = srv.Flush()
-		m.linger(s.Conn)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		m.stats.RqHeaderTimeout.Inc()
 		s.Request.Reset()
 		s.Reply(408, 0, "request_header_timeout", "request header timeout")
 		_ = srv.Flush()
-		m.linger(s.Conn)
 	default:
 		s.Info.Flags |= info.DownstreamConnectionTermination
 		s.Info.Details = "downstream_remote_disconnect"

@@ -137,7 +137,9 @@ func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo) (*netio.Socket
 	if h.pipe != "" {
 		s, err = dialUnix(h.pipe)
 	} else {
-		s, err = netio.Dial(ctx, to, opts)
+		// Without ctx: waiting for its end would start a goroutine, and a connection
+		// that comes too late for this request is good for the next.
+		s, err = netio.Dial(undying{ctx}, to, opts)
 	}
 	if err == nil {
 		st.CxConnectMs.Record(uint64(time.Since(start).Milliseconds()))
@@ -148,6 +150,12 @@ func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo) (*netio.Socket
 	c.giveSlot(h, o.High)
 	return nil, failure, e
 }
+
+// undying is a context that does not end.
+type undying struct{ context.Context }
+
+// Done implements context.Context.
+func (undying) Done() <-chan struct{} { return nil }
 
 // dialError tells what kind of failure err is, and counts it.
 func (c *Cluster) dialError(ctx context.Context, h *Host, to netip.AddrPort, err error, late bool) (Failure, *Error) {
