@@ -130,7 +130,7 @@ func (k *Client) Sent() bool { return k.out.sent > k.sentBefore }
 // Started tells whether any byte of the current response has come.
 func (k *Client) Started() bool { return k.gotHead }
 
-// ReadHeaders waits for a response head and parses it into h, which it empties
+// ReadHeaders sends what is in the output, if the request is complete, and waits for a response head and parses it into h, which it empties
 // first: a final one, or a 1xx that precedes it. The message is valid until the
 // next call.
 func (k *Client) ReadHeaders(h *header.Headers) (*Message, error) {
@@ -260,7 +260,13 @@ func (k *Client) consume() {
 }
 
 func (k *Client) fill() error {
-	n, err := k.in.ReadBuf(&k.buf, k.until)
+	var n int
+	var err error
+	if k.sentEnd && k.out.buf.Len() > 0 {
+		n, err = k.out.exchange(&k.buf, k.until)
+	} else {
+		n, err = k.in.ReadBuf(&k.buf, k.until)
+	}
 	if n > 0 {
 		k.gotHead = true
 	}

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"io"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/buffer"
@@ -77,6 +78,24 @@ func (o *output) flush() error {
 		return o.dead
 	}
 	return o.write(nil)
+}
+
+// exchange sends what waits and reads the first bytes of the answer into b. A
+// failure to send is remembered and not returned: an answer may have come before
+// it, which the caller reads.
+func (o *output) exchange(b *buffer.Buf, until time.Time) (n int, err error) {
+	p := o.buf.Bytes()
+	sent, n, err := o.io.Exchange(p, b, o.idle, until)
+	o.sent += uint64(sent)
+	o.buf.Consume(o.buf.Len())
+	o.buf.Release()
+	if sent < len(p) {
+		if o.dead = err; o.dead == nil {
+			o.dead = io.ErrShortWrite
+		}
+		return o.io.ReadBuf(b, until)
+	}
+	return n, err
 }
 
 // write sends what waits and then p.
