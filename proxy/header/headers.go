@@ -27,6 +27,7 @@ type Headers struct {
 	buf    []byte
 	fields []field
 	saved  []field // what Mark copied
+	maybe  uint64  // a bit for each ID that a field may have: what is not there needs no search
 }
 
 // Reset empties the list and keeps its memory.
@@ -34,6 +35,7 @@ func (h *Headers) Reset() {
 	h.buf = h.buf[:0]
 	h.fields = h.fields[:0]
 	h.saved = h.saved[:0]
+	h.maybe = 0
 }
 
 // Poison resets the list and overwrites its arena, so that a slice that
@@ -96,6 +98,9 @@ func (h *Headers) Has(n Name) bool { return h.Index(n, 0) >= 0 }
 
 // Index gives the place of the first field of that name at or after from, or -1.
 func (h *Headers) Index(n Name, from int) int {
+	if h.maybe&(1<<n.id) == 0 {
+		return -1
+	}
 	for i := from; i < len(h.fields); i++ {
 		if h.is(i, n) {
 			return i
@@ -145,13 +150,13 @@ func (h *Headers) Joined(n Name, scratch []byte) (value, grown []byte, ok bool) 
 // Add appends a field at the end.
 func (h *Headers) Add(n Name, value []byte) {
 	off := h.put(n.lower, value)
-	h.fields = append(h.fields, field{off, off + uint32(len(n.lower)), uint32(len(value)), uint16(len(n.lower)), n.id})
+	h.push(field{off, off + uint32(len(n.lower)), uint32(len(value)), uint16(len(n.lower)), n.id})
 }
 
 // AddString is Add for a string value.
 func (h *Headers) AddString(n Name, value string) {
 	off := h.putString(n.lower, value)
-	h.fields = append(h.fields, field{off, off + uint32(len(n.lower)), uint32(len(value)), uint16(len(n.lower)), n.id})
+	h.push(field{off, off + uint32(len(n.lower)), uint32(len(value)), uint16(len(n.lower)), n.id})
 }
 
 // AddInt is Add for a number in decimal.
@@ -168,7 +173,7 @@ func (h *Headers) AddRaw(name, value []byte) {
 	}
 	off := uint32(len(h.buf))
 	h.buf = append(append(h.buf, name...), value...)
-	h.fields = append(h.fields, field{off, off + uint32(len(name)), uint32(len(value)), uint16(len(name)), Lookup(name)})
+	h.push(field{off, off + uint32(len(name)), uint32(len(value)), uint16(len(name)), Lookup(name)})
 }
 
 // Set replaces the first field of that name, keeping its place and the letter
@@ -211,6 +216,9 @@ func (h *Headers) Del(n Name) int { return h.delFrom(n, 0) }
 func (h *Headers) DelAt(i int) { h.fields = append(h.fields[:i], h.fields[i+1:]...) }
 
 func (h *Headers) delFrom(n Name, from int) int {
+	if h.maybe&(1<<n.id) == 0 {
+		return 0
+	}
 	w := from
 	for r := from; r < len(h.fields); r++ {
 		if !h.is(r, n) {
@@ -220,23 +228,30 @@ func (h *Headers) delFrom(n Name, from int) int {
 	}
 	removed := len(h.fields) - w
 	h.fields = h.fields[:w]
+	if from == 0 && n.id != Other {
+		h.maybe &^= 1 << n.id
+	}
 	return removed
 }
 
 // A Mark is what Rewind returns to.
-type Mark struct{ buf int }
+type Mark struct {
+	buf   int
+	maybe uint64
+}
 
 // Mark remembers the list as it is: the field table is copied, the bytes never.
 // There is one mark at a time; a second replaces the first.
 func (h *Headers) Mark() Mark {
 	h.saved = append(h.saved[:0], h.fields...)
-	return Mark{len(h.buf)}
+	return Mark{len(h.buf), h.maybe}
 }
 
 // Rewind undoes every change since the mark.
 func (h *Headers) Rewind(m Mark) {
 	h.fields = append(h.fields[:0], h.saved...)
 	h.buf = h.buf[:m.buf]
+	h.maybe = m.maybe
 }
 
 // CopyFrom makes h a copy of src.
@@ -244,6 +259,7 @@ func (h *Headers) CopyFrom(src *Headers) {
 	h.buf = append(h.buf[:0], src.buf...)
 	h.fields = append(h.fields[:0], src.fields...)
 	h.saved = h.saved[:0]
+	h.maybe = src.maybe
 }
 
 // Block copies a raw head into the arena for a parser, which then names parts
@@ -259,7 +275,7 @@ func (h *Headers) Bytes() []byte { return h.buf }
 
 // AddAt appends a field whose name and value lie in the arena already.
 func (h *Headers) AddAt(id ID, name, nameLen, value, valueLen int) {
-	h.fields = append(h.fields, field{uint32(name), uint32(value), uint32(valueLen), uint16(nameLen), id})
+	h.push(field{uint32(name), uint32(value), uint32(valueLen), uint16(nameLen), id})
 }
 
 // AddPseudo appends a field of a well-known name whose value lies in the arena.
@@ -267,6 +283,11 @@ func (h *Headers) AddPseudo(n Name, value, valueLen int) {
 	off := len(h.buf)
 	h.buf = append(h.buf, n.lower...)
 	h.AddAt(n.id, off, len(n.lower), value, valueLen)
+}
+
+func (h *Headers) push(f field) {
+	h.fields = append(h.fields, f)
+	h.maybe |= 1 << f.id
 }
 
 func (h *Headers) put(name string, value []byte) uint32 {

@@ -68,6 +68,9 @@ const (
 	numIDs
 )
 
+// Headers has a bit for each ID.
+const _ = uint(64 - numIDs)
+
 // wellKnown is indexed by ID.
 var wellKnown = [numIDs]string{
 	IDMethod: ":method", IDScheme: ":scheme", IDAuthority: ":authority", IDPath: ":path",

@@ -138,12 +138,12 @@ func (e *exchange) send() error {
 			}
 		}
 	}
-	if err := e.at.Flush(); err != nil {
-		return err
-	}
 	if e.whole || none {
 		e.requestDone(time.Now())
-		return nil
+		return nil // await sends it
+	}
+	if err := e.at.Flush(); err != nil {
+		return err
 	}
 	e.pump.start(e.at)
 	return nil
