@@ -12,6 +12,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -308,12 +309,20 @@ func (p *Proxy) stopListener(l *live) {
 
 // Drain stops accepting, asks every connection to end, and returns when all have
 // or ctx ends.
-func (p *Proxy) Drain(ctx context.Context) {
-	for _, l := range p.all() {
+func (p *Proxy) Drain(ctx context.Context) { p.drain(ctx, func(*live) bool { return true }) }
+
+// DrainInbound does so for the listeners whose traffic_direction is INBOUND.
+func (p *Proxy) DrainInbound(ctx context.Context) {
+	p.drain(ctx, func(l *live) bool { return l.l.Config().Direction == clistener.Inbound })
+}
+
+func (p *Proxy) drain(ctx context.Context, which func(*live) bool) {
+	chosen := slices.DeleteFunc(p.all(), func(l *live) bool { return !which(l) })
+	for _, l := range chosen {
 		l.l.StopAccepting()
 		l.l.Drain()
 	}
-	for _, l := range p.all() {
+	for _, l := range chosen {
 		awaitIdle(ctx, l.l)
 	}
 }

@@ -2,35 +2,57 @@ package main
 
 import (
 	"context"
-	"net"
-	"net/http"
-	"net/url"
+	"fmt"
 	"os"
+	"time"
 
-	"github.com/weirproxy/weir/proxy/stats"
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/weirproxy/weir/proxy/admin"
 )
 
+// admin serves the admin interface where the bootstrap says, until ctx ends.
 func (p *process) admin(ctx context.Context) error {
-	a := p.l.boot.Admin
-	if a == nil {
-		<-ctx.Done()
+	if p.l.boot.Admin == nil {
 		return nil
 	}
-	if a.Network == "unix" {
-		os.Remove(a.Address)
-	}
-	ln, err := net.Listen(a.Network, a.Address)
+	ln, err := admin.Listen(ctx, p.l.boot.Admin)
 	if err != nil {
 		return err
 	}
-	m := http.NewServeMux()
-	m.HandleFunc("/ready", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(p.state.String() + "\n")) })
-	m.HandleFunc("/stats", func(w http.ResponseWriter, r *http.Request) {
-		f, _ := stats.ParseFilter(url.Values{})
-		p.stats.WriteText(w, f)
-	})
-	s := &http.Server{Handler: m}
-	go func() { <-ctx.Done(); s.Close() }()
-	s.Serve(ln)
-	return nil
+	p.log.Info("admin", zap.Stringer("address", ln.Addr()))
+	if f := p.o.adminAddressPath; f != "" {
+		if err := os.WriteFile(f, []byte(ln.Addr().String()), 0o644); err != nil {
+			return fmt.Errorf("--admin-address-path: %w", err)
+		}
+	}
+	return admin.New(admin.Options{
+		Log: p.log, Stats: p.stats, Proxy: p.proxy, XDS: p.xds.Status, State: p.state.String,
+		Bootstrap: p.l.boot.Proto, Node: p.l.boot.Node, Version: version, CommandLine: p.o.commandLine(), Started: time.Now(),
+		Level: p.level, Quit: p.quit, ReopenLogs: p.files.Reopen, Drain: p.drainListeners,
+	}).Serve(ctx, ln)
+}
+
+// drainListeners is what POST /drain_listeners asks for.
+func (p *process) drainListeners(o admin.DrainOptions) {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), p.o.drain())
+		defer cancel()
+		if o.InboundOnly {
+			p.proxy.DrainInbound(ctx)
+			return
+		}
+		p.proxy.Drain(ctx)
+	}()
+}
+
+// commandLine tells the options in Envoy's message.
+func (o *flags) commandLine() *adminv3.CommandLineOptions {
+	return &adminv3.CommandLineOptions{
+		ConfigPath: o.configPath, ConfigYaml: o.configYAML, LogLevel: o.logLevel, LogPath: o.logPath,
+		Concurrency: uint32(max(o.concurrency, 0)), ServiceCluster: o.serviceCluster, ServiceNode: o.serviceNode,
+		ServiceZone: o.serviceZone, AdminAddressPath: o.adminAddressPath, DrainTime: durationpb.New(o.drain().Round(time.Second)),
+	}
 }
