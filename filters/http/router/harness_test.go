@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -222,4 +223,18 @@ func get(t testing.TB, c *http.Client, url string) (int, http.Header, string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, resp.Header, string(b)
+}
+
+// requestReader reads requests with a Content-Length or none.
+type requestReader struct{ r *bufio.Reader }
+
+func newRequestReader(c net.Conn) *requestReader { return &requestReader{bufio.NewReader(c)} }
+
+// next gives the length of the next request's body.
+func (r *requestReader) next() (int64, error) {
+	req, err := http.ReadRequest(r.r)
+	if err != nil {
+		return 0, err
+	}
+	return io.Copy(io.Discard, req.Body)
 }
