@@ -1,16 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 // flags are Envoy's command line options, and ours. Those of Envoy's that mean
-// nothing here are accepted and do nothing; docs/cli.md says which.
+// nothing here are in noops.go.
 type flags struct {
 	configPath, configYAML                   string
 	mode, logLevel, logPath                  string
@@ -19,95 +21,103 @@ type flags struct {
 	drainTime                                uint
 	drainStrategy                            string
 	adminAddressPath                         string
+	statsTags                                []string
 	rejectUnknownDynamic, ignoreUnknown      bool
+	hotRestartVersion                        bool
 	intercept                                interceptFlags
 	interceptOn                              string
+
+	sets []*pflag.FlagSet // where they were added: the verbs share one flags
 }
 
 func (o *flags) add(f *pflag.FlagSet) {
-	f.StringVarP(&o.configPath, "config-path", "c", "", "bootstrap file, YAML or JSON")
-	f.StringVar(&o.configYAML, "config-yaml", "", "bootstrap as text, merged over the file")
+	o.sets = append(o.sets, f)
+	f.StringVarP(&o.configPath, "config-path", "c", "", "bootstrap `file`, YAML or JSON; default: "+defaultPathText)
+	f.StringVar(&o.configYAML, "config-yaml", "", "bootstrap as `text`, merged over the file")
 	f.StringVar(&o.mode, "mode", "serve", "serve, or validate: check the configuration and exit")
-	f.StringVarP(&o.logLevel, "log-level", "l", "info", "trace, debug, info, warning, error, critical, off")
-	f.StringVar(&o.logPath, "log-path", "", "file for the log; standard error when not given")
-	f.IntVar(&o.concurrency, "concurrency", 0, "threads that serve; default: the processors there are")
-	f.StringVar(&o.serviceNode, "service-node", "", "node.id")
-	f.StringVar(&o.serviceCluster, "service-cluster", "", "node.cluster")
-	f.StringVar(&o.serviceZone, "service-zone", "", "node.locality.zone")
+	f.StringVarP(&o.logLevel, "log-level", "l", "info", "trace, debug, info, warning, error, critical, off; default: $WEIR_LOG_LEVEL, or")
+	f.StringVar(&o.logPath, "log-path", "", "`file` for the log; standard error when not given")
+	f.Var((*count)(&o.concurrency), "concurrency", "threads that serve; default: the processors there are")
+	f.StringVar(&o.serviceNode, "service-node", "", "node.id, where the bootstrap has none")
+	f.StringVar(&o.serviceCluster, "service-cluster", "", "node.cluster, where the bootstrap has none")
+	f.StringVar(&o.serviceZone, "service-zone", "", "node.locality.zone, where the bootstrap has none")
 	f.UintVar(&o.drainTime, "drain-time-s", 600, "seconds that connections may go on when draining")
-	f.StringVar(&o.drainStrategy, "drain-strategy", "gradual", "gradual or immediate")
-	f.StringVar(&o.adminAddressPath, "admin-address-path", "", "file to write the admin address to")
+	f.StringVar(&o.drainStrategy, "drain-strategy", "gradual", "gradual: wait for connections to end; immediate: do not")
+	f.StringVar(&o.adminAddressPath, "admin-address-path", "", "`file` to write the admin address to")
+	f.StringArrayVar(&o.statsTags, "stats-tag", nil, "`name:value` of a label on every statistic; may be given more than once")
 	f.BoolVar(&o.rejectUnknownDynamic, "reject-unknown-dynamic-fields", false, "refuse dynamic resources with unsupported fields")
 	f.BoolVar(&o.ignoreUnknown, "ignore-unknown-dynamic-fields", false, "no effect: unsupported dynamic fields are listed and counted unless refused")
+	f.BoolVar(&o.hotRestartVersion, "hot-restart-version", false, "print the hot restart compatibility version and exit")
 	o.intercept.add(f)
-	f.StringVar(&o.interceptOn, "intercept", "", "take traffic with rules that live as long as this process; the value is the destination ports, e.g. 80,443 or all")
-	o.noops(f)
+	f.StringVar(&o.interceptOn, "intercept", "", "take traffic with rules that live as long as this process; the value is the destination `ports`, e.g. 80,443 or all")
+	addNoops(f)
 }
 
-// noops are options of Envoy's that are taken and have no effect.
-func (o *flags) noops(f *pflag.FlagSet) {
-	for _, name := range []string{
-		"component-log-level", "log-format", "local-address-ip-version", "base-id", "base-id-path", "restart-epoch",
-		"parent-shutdown-time-s", "file-flush-interval-msec", "file-flush-min-size-kb", "socket-path", "socket-mode",
-		"disable-extensions", "stats-tag", "max-obj-name-len", "max-stats",
-	} {
-		f.StringArray(name, nil, "accepted, no effect here")
+// changed tells whether a flag was given.
+func (o *flags) changed(name string) bool {
+	for _, f := range o.sets {
+		if f.Changed(name) {
+			return true
+		}
 	}
-	for _, name := range []string{
-		"log-format-escaped", "log-stacktrace-single-entry", "enable-fine-grain-logging", "skip-deprecated-logs", "cpuset-threads",
-		"use-dynamic-base-id", "disable-hot-restart", "skip-hot-restart-on-no-parent", "skip-hot-restart-parent-stats",
-		"allow-unknown-fields", "allow-unknown-static-fields", "enable-core-dump", "enable-mutex-tracing",
-	} {
-		f.Bool(name, false, "accepted, no effect here")
-	}
+	return false
 }
 
+// check finds values that are wrong whatever the configuration says.
 func (o *flags) check() error {
-	if o.mode != "serve" && o.mode != "validate" {
-		return fmt.Errorf("--mode %q: want serve or validate", o.mode)
+	var errs []error
+	oneOf := func(flag, value string, want ...string) {
+		for _, w := range want {
+			if value == w {
+				return
+			}
+		}
+		last := len(want) - 1
+		errs = append(errs, fmt.Errorf("--%s %q: want %s or %s", flag, value, strings.Join(want[:last], ", "), want[last]))
 	}
-	if o.drainStrategy != "gradual" && o.drainStrategy != "immediate" {
-		return fmt.Errorf("--drain-strategy %q: want gradual or immediate", o.drainStrategy)
+	oneOf("mode", o.mode, "serve", "validate")
+	oneOf("drain-strategy", o.drainStrategy, "gradual", "immediate")
+	if v := o.noop("local-address-ip-version"); v != "" {
+		oneOf("local-address-ip-version", v, "v4", "v6")
 	}
-	return nil
+	if !o.changed("log-level") {
+		if v := os.Getenv("WEIR_LOG_LEVEL"); v != "" {
+			o.logLevel = v
+		}
+	}
+	if _, err := level(o.logLevel); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := o.tags(); err != nil {
+		errs = append(errs, err)
+	}
+	if o.interceptOn != "" {
+		if _, err := o.intercept.plan(o.interceptOn); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tagForm is what Envoy's help says of --stats-tag.
+var tagForm = regexp.MustCompile(`^([A-Za-z0-9]+):([^.]*)$`)
+
+// tags are the labels of --stats-tag, names and values in turn.
+func (o *flags) tags() ([][2]string, error) {
+	var out [][2]string
+	seen := map[string]bool{}
+	for _, t := range o.statsTags {
+		m := tagForm.FindStringSubmatch(t)
+		switch {
+		case m == nil:
+			return nil, fmt.Errorf("--stats-tag %q: want name:value, with a name of letters and digits and a value without dots", t)
+		case seen[m[1]]:
+			return nil, fmt.Errorf("--stats-tag %q: %q has a value already", t, m[1])
+		}
+		seen[m[1]] = true
+		out = append(out, [2]string{m[1], m[2]})
+	}
+	return out, nil
 }
 
 func (o *flags) drain() time.Duration { return time.Duration(o.drainTime) * time.Second }
-
-// level maps Envoy's names of log levels.
-func level(name string) (zapcore.Level, error) {
-	switch name {
-	case "trace", "debug":
-		return zap.DebugLevel, nil
-	case "info":
-		return zap.InfoLevel, nil
-	case "warning", "warn":
-		return zap.WarnLevel, nil
-	case "error":
-		return zap.ErrorLevel, nil
-	case "critical":
-		return zap.DPanicLevel, nil
-	case "off":
-		return zap.FatalLevel + 1, nil
-	}
-	return 0, fmt.Errorf("--log-level %q: want trace, debug, info, warning, error, critical or off", name)
-}
-
-// newLogger logs to standard error, or to a file.
-func newLogger(o *flags) (*zap.Logger, zap.AtomicLevel, error) {
-	l, err := level(o.logLevel)
-	if err != nil {
-		return nil, zap.AtomicLevel{}, err
-	}
-	at := zap.NewAtomicLevelAt(l)
-	cfg := zap.NewProductionConfig()
-	cfg.Level, cfg.Encoding, cfg.Sampling = at, "console", nil
-	cfg.DisableStacktrace, cfg.DisableCaller = true, true
-	cfg.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
-	cfg.EncoderConfig.EncodeLevel = zapcore.LowercaseLevelEncoder
-	if o.logPath != "" {
-		cfg.OutputPaths = []string{o.logPath}
-	}
-	log, err := cfg.Build()
-	return log, at, err
-}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,14 +35,14 @@ type interceptFlags struct {
 
 func (i *interceptFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&i.name, "intercept-name", intercept.DefaultName, "name of the rules; two with different names can coexist")
-	f.Uint16Var(&i.port, "intercept-port", 0, "port of the transparent listener; default: that of the first listener with transparent: true, or 15001")
+	f.Uint16Var(&i.port, "intercept-port", 0, "port of the transparent listener; default: that of the first listener (by name) with transparent: true, or 15001")
 	f.StringSliceVar(&i.interfaces, "intercept-interface", nil, "take traffic that enters here; default: all but lo")
 	f.StringVar(&i.includeCIDRs, "intercept-cidrs", "", "take traffic to these networks only")
 	f.StringVar(&i.excludeCIDRs, "intercept-exclude-cidrs", "", "leave traffic to these networks alone")
 	f.StringVar(&i.excludePorts, "intercept-exclude-ports", "", "leave these destination ports alone")
 	f.StringSliceVar(&i.excludeAddrs, "intercept-exclude", nil, "leave these ip:port destinations alone (control plane, admin and own listeners always are)")
 	f.Uint32Var(&i.mark, "intercept-mark", intercept.DefaultMark, "packet mark of intercepted traffic")
-	f.Uint32Var(&i.ownMark, "intercept-own-mark", intercept.DefaultOwnMark, "packet mark of our own connections")
+	f.Uint32Var(&i.ownMark, "intercept-own-mark", intercept.DefaultOwnMark, "packet mark of our own connections; giving it marks them even without --intercept")
 	f.IntVar(&i.table, "intercept-table", intercept.DefaultTable, "route table")
 	f.StringVar(&i.onDown, "intercept-on-down", "pass", "what happens to traffic while nothing listens: pass or drop")
 	f.BoolVar(&i.local, "intercept-local", false, "take connections of this machine's own programs too")
@@ -133,7 +135,7 @@ func (p *process) stopRules() {
 // transparentPort is the port of the first transparent listener.
 func (p *process) transparentPort() uint16 {
 	s := p.proxy.Snapshot()
-	for name := range s.Listeners {
+	for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
 		if m := s.Listener(name); m != nil && m.Transparent && len(m.Addresses) > 0 {
 			return m.Addresses[0].Addr.Port()
 		}
@@ -166,6 +168,9 @@ func interceptCommand() *cobra.Command {
 // ruleFlags are those of the verbs that describe rules.
 func ruleFlags(c *cobra.Command) (*interceptFlags, *string) {
 	i, ports := new(interceptFlags), new(string)
+	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.TrimPrefix(name, "intercept-")) // both --port and --intercept-port
+	})
 	i.add(c.Flags())
 	c.Flags().StringVar(ports, "ports", "all", "destination ports to take, e.g. 80,443,8000-8099")
 	return i, ports

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,10 @@ import (
 
 // version is set by the build.
 var version = "dev"
+
+// hotRestartVersion is what Envoy's wrappers compare before a hot restart, which
+// does not exist here; it is Envoy 1.40's.
+const hotRestartVersion = "11.104"
 
 // Exit codes (docs/cli.md).
 const (
@@ -26,19 +31,37 @@ const (
 type problem struct{ error }
 
 func main() {
-	if err := command().ExecuteContext(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "weir:", err)
-		var p problem
-		if errors.As(err, &p) {
-			os.Exit(exitProblem)
-		}
-		os.Exit(exitFailed)
+	os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// execute runs a command line and gives its exit code.
+func execute(ctx context.Context, args []string, out, errs io.Writer) int {
+	c := command()
+	c.SetArgs(append([]string{}, args...)) // nil would be this process's own
+	c.SetOut(out)
+	c.SetErr(errs)
+	err := c.ExecuteContext(ctx)
+	if err == nil {
+		return 0
 	}
+	fmt.Fprintln(errs, "weir:", err)
+	var p problem
+	if errors.As(err, &p) {
+		return exitProblem
+	}
+	return exitFailed
 }
 
 // command is the tree of verbs: one file each.
 func command() *cobra.Command {
 	o := new(flags)
+	verb := func(c *cobra.Command, _ []string) error {
+		if o.hotRestartVersion {
+			fmt.Fprintln(c.OutOrStdout(), hotRestartVersion)
+			return nil
+		}
+		return run(o, c.OutOrStdout(), c.ErrOrStderr())
+	}
 	root := &cobra.Command{
 		Use:           "weir -c bootstrap.yaml",
 		Short:         "An L7 transparent proxy, configured by Envoy's v3 API",
@@ -46,12 +69,12 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		Version:       version,
-		RunE:          func(*cobra.Command, []string) error { return run(o) },
+		RunE:          verb,
 	}
 	o.add(root.Flags())
 	runCmd := &cobra.Command{
 		Use: "run", Short: "Run the proxy (the same as without a verb)", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return run(o) },
+		RunE: verb,
 	}
 	o.add(runCmd.Flags())
 	root.AddCommand(runCmd, validateCommand(), interceptCommand(), xdsCommand(), demoCommand())

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -10,12 +11,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/intercept"
@@ -43,16 +42,17 @@ type process struct {
 	quit  context.CancelFunc      // ends the process gracefully
 	abort context.CancelCauseFunc // … and at once
 	rules atomic.Pointer[intercept.Handle]
-	first sync.Once
+	first sync.Once     // of abort by apply
+	taken atomic.Uint64 // version of the last snapshot that apply is done with
 }
 
 // run is the proxy from start to end.
-func run(o *flags) error {
+func run(o *flags, out, notes io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
 	if o.mode == "validate" {
-		return validate(o, os.Stdout)
+		return validate(o, out, notes)
 	}
 	log, at, err := newLogger(o)
 	if err != nil {
@@ -62,6 +62,9 @@ func run(o *flags) error {
 	l, err := load(o)
 	if err != nil {
 		return err
+	}
+	for _, s := range o.ignored() {
+		log.Info("flag without effect", zap.String("flag", s))
 	}
 	tune(o)
 	p := &process{o: o, log: log, level: at, l: l, stats: stats.NewStore()}
@@ -83,38 +86,40 @@ func tune(o *flags) {
 	}
 }
 
+// serve runs the parts until one of them breaks, a signal comes or the admin
+// interface asks for the end. All goroutines end with ctx, whose cause says why.
 func (p *process) serve() error {
-	signals, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	asked, quit := context.WithCancel(signals)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	asked, quit := context.WithCancel(ctx)
 	defer quit()
-	p.quit = quit
+	p.quit, p.abort = quit, cancel
 	if err := p.build(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	p.abort = cancel
-	g, ctx := errgroup.WithContext(ctx)
 	files, closeFiles := context.WithCancel(context.Background())
 	filesDone := make(chan struct{})
 	go func() { defer close(filesDone); _ = p.files.Run(files) }()
-	defer func() { closeFiles(); <-filesDone }()
+	defer func() { closeFiles(); <-filesDone }() // after all who log
 
+	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.proxy.Run(ctx) })
 	g.Go(func() error { return ignoreEnd(ctx, p.xds.Run(ctx)) })
-	g.Go(func() error { return p.admin(ctx) })
+	g.Go(func() error { return ignoreEnd(ctx, p.admin(ctx)) })
 	g.Go(func() error { return p.onHup(ctx) })
+	g.Go(func() error { return p.publish(ctx) })
 	g.Go(func() error { return p.start(ctx) })
+	g.Go(func() error { return p.onSignal(ctx, signals) })
 	g.Go(func() error {
-		select {
-		case <-asked.Done():
-		case <-ctx.Done():
-			return nil
+		<-asked.Done() // also when ctx ends
+		if ctx.Err() == nil {
+			p.drain(ctx)
 		}
-		p.drain()
-		cancel(errStopped)
-		return errStopped
+		p.abort(errStopped)
+		return nil
 	})
 	err := g.Wait()
 	p.stopRules()
@@ -122,6 +127,7 @@ func (p *process) serve() error {
 		err = context.Cause(ctx)
 	}
 	if errors.Is(err, errStopped) {
+		p.log.Info("stopped")
 		return nil
 	}
 	return err
@@ -137,60 +143,25 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// build makes the parts; nothing serves yet.
-func (p *process) build() (err error) {
-	p.files = file.NewFiles(p.stats.Scope("filesystem"))
-	mark := uint32(0)
-	if p.o.interceptOn != "" {
-		mark = p.o.intercept.ownMark
-	}
-	p.proxy, err = proxy.New(proxy.Options{
-		Log: p.log, Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
-	})
-	if err != nil {
-		return err
-	}
-	p.xds, err = p.l.client(p.o, xds.Options{Apply: p.apply, Logger: p.log.Named("xds")}, mark)
-	return err
-}
-
-// apply takes a snapshot to the data plane. When the first one, which has the
-// bootstrap's own resources, cannot be served, the process ends.
-func (p *process) apply(s *config.Snapshot) error {
-	err := p.proxy.Apply(s)
-	p.first.Do(func() {
-		if err != nil {
-			p.abort(err)
-		}
-	})
-	return err
-}
-
-// livePoll is how often a starting process looks whether it may call itself live.
-const livePoll = 10 * time.Millisecond
-
-// start waits until what the bootstrap asks for serves, or is no longer waited
-// for; then it takes traffic and calls itself live (Envoy: ServerInfo.State).
-func (p *process) start(ctx context.Context) error {
-	t := time.NewTicker(livePoll)
-	defer t.Stop()
-	for {
-		st := p.xds.Status()
-		if st.Ready && st.Snapshot > 0 && st.Applied == st.Snapshot && len(st.Warming) == 0 {
-			break
-		}
+// onSignal drains at the first SIGTERM or SIGINT, and closes what is left at the
+// second; a third kills, as if nobody listened.
+func (p *process) onSignal(ctx context.Context, signals chan os.Signal) error {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
+		case s := <-signals:
+			if n == 0 {
+				p.log.Info("asked to end", zap.Stringer("signal", s))
+				p.quit()
+				continue
+			}
+			p.log.Warn("asked to end at once", zap.Stringer("signal", s))
+			signal.Stop(signals)
+			p.abort(errStopped)
+			return nil
 		}
 	}
-	if err := p.startRules(); err != nil {
-		return err
-	}
-	p.state.live()
-	p.log.Info("started", zap.String("version", version))
-	return nil
 }
 
 // onHup opens log files anew, as log rotation asks for.
@@ -208,15 +179,26 @@ func (p *process) onHup(ctx context.Context) error {
 	}
 }
 
-// drain lets connections end: new ones go elsewhere first, when we intercept.
-func (p *process) drain() {
-	p.state.drain()
-	p.log.Info("draining", zap.Duration("at most", p.o.drain()))
-	p.stopRules()
-	ctx, cancel := context.WithTimeout(context.Background(), p.o.drain())
-	defer cancel()
-	if p.o.drainStrategy == "immediate" {
-		cancel()
+// build makes the parts; nothing serves yet.
+func (p *process) build() (err error) {
+	tags, err := p.o.tags()
+	if err != nil {
+		return err
 	}
-	p.proxy.Drain(ctx)
+	for _, t := range tags {
+		p.stats.FixTag(t[0], t[1])
+	}
+	p.files = file.NewFiles(p.stats.Scope(""))
+	mark := uint32(0)
+	if p.o.interceptOn != "" || p.o.changed("intercept-own-mark") {
+		mark = p.o.intercept.ownMark
+	}
+	p.proxy, err = proxy.New(proxy.Options{
+		Log: p.log, Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
+	})
+	if err != nil {
+		return err
+	}
+	p.xds, err = p.l.client(p.o, xds.Options{Apply: p.apply, Logger: p.log.Named("xds")}, mark)
+	return err
 }

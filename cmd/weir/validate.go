@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -15,27 +14,32 @@ func validateCommand() *cobra.Command {
 	o := new(flags)
 	c := &cobra.Command{
 		Use: "validate -c bootstrap.yaml", Short: "Check a configuration: every mistake, each at its line", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return validate(o, c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return validate(o, c.OutOrStdout(), c.ErrOrStderr())
+		},
 	}
 	o.add(c.Flags())
 	return c
 }
 
 // validate reads a configuration and starts nothing. Remarks on what is valid
-// and hardly meant go to standard error.
-func validate(o *flags, w io.Writer) error {
+// and hardly meant go to notes.
+func validate(o *flags, out, notes io.Writer) error {
 	l, err := load(o)
 	if err != nil {
 		return err
 	}
 	for _, remark := range l.snapshot().Lint() {
-		fmt.Fprintln(os.Stderr, "note:", remark)
+		fmt.Fprintln(notes, "note:", remark)
 	}
 	name := o.configPath
 	if name == "" {
 		name = "--config-yaml"
 	}
-	fmt.Fprintf(w, "configuration '%s' OK\n", name)
+	fmt.Fprintf(out, "configuration '%s' OK\n", name)
 	return nil
 }
 

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/xds"
+)
+
+// serverStats are about the process, under server. (Envoy: server statistics).
+type serverStats struct {
+	Live        *stats.Gauge `stat:"live"`        // 1 when LIVE
+	State       *stats.Gauge `stat:"state"`       // 0 LIVE, 1 DRAINING, 3 INITIALIZING
+	Uptime      *stats.Gauge `stat:"uptime"`      // seconds
+	Concurrency *stats.Gauge `stat:"concurrency"` // threads that serve
+}
+
+// discoveryStats are about one type of resource, under cluster_manager.cds.,
+// listener_manager.lds., and xds.eds. and xds.rds. (Envoy counts the latter two
+// by cluster and by connection manager). Rejected and Active are ours.
+type discoveryStats struct {
+	Attempt      *stats.Counter `stat:"update_attempt"`
+	Success      *stats.Counter `stat:"update_success"`
+	Rejected     *stats.Counter `stat:"update_rejected"`
+	Failure      *stats.Counter `stat:"update_failure"`
+	FetchTimeout *stats.Counter `stat:"init_fetch_timeout"`
+	Bad          *stats.Gauge   `stat:"resources_rejected"` // whose last version was refused
+	Active       *stats.Gauge   `stat:"resources_active"`   // that serve
+}
+
+// controlStats are about the control plane, under control_plane. Those but the
+// first are ours.
+type controlStats struct {
+	Connected *stats.Gauge `stat:"connected_state"` // streams that are open
+	Warming   *stats.Gauge `stat:"resources_warming"`
+	Degraded  *stats.Gauge `stat:"degraded_fields"` // accepted without effect
+	Snapshots *stats.Gauge `stat:"snapshot_version"`
+}
+
+// publishEvery is how old the numbers of this file may be.
+const publishEvery = 500 * time.Millisecond
+
+// publish keeps the statistics that are not counted where they happen.
+func (p *process) publish(ctx context.Context) error {
+	pub := newPublisher(p.stats, p.xds.Stats())
+	t := time.NewTicker(publishEvery)
+	defer t.Stop()
+	for {
+		pub.publish(p.state.String())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+type publisher struct {
+	start   time.Time
+	server  *serverStats
+	control *controlStats
+	from    *xds.Stats
+	types   []publishedType
+}
+
+type publishedType struct {
+	to   *discoveryStats
+	from *xds.TypeStats
+}
+
+func newPublisher(store *stats.Store, from *xds.Stats) *publisher {
+	p := &publisher{
+		start: time.Now(), from: from,
+		server:  stats.Fill[serverStats](store.Scope("server")),
+		control: stats.Fill[controlStats](store.Scope("control_plane")),
+	}
+	for _, t := range []struct{ scope, name, url string }{
+		{"cluster_manager", "cds", config.ClusterURL}, {"listener_manager", "lds", config.ListenerURL},
+		{"xds", "eds", config.AssignmentURL}, {"xds", "rds", config.RouteURL},
+	} {
+		p.types = append(p.types, publishedType{stats.Fill[discoveryStats](store.Scope(t.scope, t.name)), from.Type(t.url)})
+	}
+	p.server.Concurrency.Set(int64(runtime.GOMAXPROCS(0)))
+	return p
+}
+
+func (p *publisher) publish(state string) {
+	p.server.Uptime.Set(int64(time.Since(p.start).Seconds()))
+	live, number := int64(0), int64(3)
+	switch state {
+	case "LIVE":
+		live, number = 1, 0
+	case "DRAINING":
+		number = 1
+	}
+	p.server.Live.Set(live)
+	p.server.State.Set(number)
+	p.control.Connected.Set(int64(p.from.Connected.Load()))
+	p.control.Warming.Set(int64(p.from.Warming.Load()))
+	p.control.Degraded.Set(int64(p.from.Degraded.Load()))
+	p.control.Snapshots.Set(int64(p.from.Snapshots.Load()))
+	for _, t := range p.types {
+		for _, c := range []struct {
+			to   *stats.Counter
+			from *atomic.Uint64
+		}{
+			{t.to.Attempt, &t.from.Attempt}, {t.to.Success, &t.from.Success}, {t.to.Rejected, &t.from.Rejected},
+			{t.to.Failure, &t.from.Failure}, {t.to.FetchTimeout, &t.from.FetchTimeout},
+		} {
+			if now, was := c.from.Load(), c.to.Value(); now > was {
+				c.to.Add(now - was)
+			}
+		}
+		t.to.Bad.Set(int64(t.from.Bad.Load()))
+		t.to.Active.Set(int64(t.from.Active.Load()))
+	}
+}
