@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,11 +152,12 @@ func TestWhatWaitsWhenAcceptingStopsIsServed(t *testing.T) {
 
 func TestSelfDialIsRefused(t *testing.T) {
 	r := newRig(t, map[string]string{"o": "original"})
-	var x *running
-	r.o.OwnListeners = func() []netip.AddrPort { return x.Addresses() }
+	var own addrs
+	r.o.OwnListeners = own.get
 	text := strings.Replace(echoListener, "cluster: a", "cluster: o", 1) + "use_original_dst: true\n"
 	for _, addr := range []string{"127.0.0.1", "0.0.0.0"} {
-		x = r.run(strings.Replace(text, "$loopback", "socket_address: {address: "+addr+", port_value: 0}", 1))
+		x := r.run(strings.Replace(text, "$loopback", "socket_address: {address: "+addr+", port_value: 0}", 1))
+		own.set(x.Addresses())
 		x.addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), x.addr.Port())
 		if got, err := x.all(); len(got) > 0 || err != nil {
 			t.Error(got, err)
@@ -169,9 +171,9 @@ func TestSelfDialIsRefused(t *testing.T) {
 	}
 	// A chain that names the port wants it.
 	r = newRig(t, nil)
-	r.o.OwnListeners = func() []netip.AddrPort { return x.Addresses() }
+	r.o.OwnListeners = own.get
 	port := freePort(t)
-	x = r.run(fmt.Sprintf(`
+	x := r.run(fmt.Sprintf(`
 name: in
 address: {socket_address: {address: 127.0.0.1, port_value: %d}}
 use_original_dst: true
@@ -180,9 +182,24 @@ filter_chains:
   filter_chain_match: {destination_port: %d}
   filters: [{name: s, typed_config: {$say: wanted}}]
 `, port, port))
+	own.set(x.Addresses())
 	if got := line(t, x.dial()); !strings.HasPrefix(got, "wanted") {
 		t.Error(got)
 	}
+}
+
+// addrs is a list of addresses that changes while it is read.
+type addrs struct {
+	p atomic.Pointer[[]netip.AddrPort]
+}
+
+func (a *addrs) set(l []netip.AddrPort) { a.p.Store(&l) }
+
+func (a *addrs) get() []netip.AddrPort {
+	if l := a.p.Load(); l != nil {
+		return *l
+	}
+	return nil
 }
 
 func freePort(t testing.TB) int {
@@ -197,10 +214,10 @@ func freePort(t testing.TB) int {
 
 func TestConnectionIsHandedToTheListenerOfItsDestination(t *testing.T) {
 	r := newRig(t, nil)
-	var virtual *listener.Listener
+	var virtual atomic.Pointer[listener.Listener]
 	r.o.Find = func(dst netip.AddrPort) *listener.Listener {
 		if dst == netip.MustParseAddrPort("198.51.100.9:443") {
-			return virtual
+			return virtual.Load()
 		}
 		return nil
 	}
@@ -212,7 +229,7 @@ listener_filters: [$http_inspector]
 access_log: [$log]
 default_filter_chain: {name: there, filters: [{name: s, typed_config: {$say: there}}]}
 `)
-	virtual = v.Listener
+	virtual.Store(v.Listener)
 	if got := v.Addresses(); len(got) != 1 || got[0].String() != "198.51.100.9:443" {
 		t.Error(got)
 	}

@@ -53,8 +53,8 @@ address: {socket_address: {address: "::", port_value: PORT, ipv4_compat: true}}
 HOW: true
 default_filter_chain: {name: N, filters: [{name: s, typed_config: {$say: N}}]}
 `
-	var own []netip.AddrPort
-	r.o.OwnListeners = func() []netip.AddrPort { return own }
+	var own addrs
+	r.o.OwnListeners = own.get
 	in := func(name, port, how string) *running {
 		var l *listener.Listener
 		if err := top.Gateway.Do(func() (err error) {
@@ -66,7 +66,7 @@ default_filter_chain: {name: N, filters: [{name: s, typed_config: {$say: N}}]}
 		return r.runs(l)
 	}
 	tproxy, redirect := in("tproxy", "15001", "transparent"), in("redirect", "15002", "use_original_dst")
-	own = append(tproxy.Addresses(), redirect.Addresses()...)
+	own.set(append(tproxy.Addresses(), redirect.Addresses()...))
 	get := func(dst netip.AddrPort) string {
 		t.Helper()
 		c, err := top.Client.Dial(t.Context(), &net.Dialer{Timeout: 5 * time.Second}, "tcp", dst.String())
@@ -95,7 +95,7 @@ default_filter_chain: {name: N, filters: [{name: s, typed_config: {$say: N}}]}
 	// addresses of the machine, asked for otherwise, are in this test those outside
 	// the gateway.
 	dial := netip.AddrPortFrom(top.GatewayAddr4(), 15002)
-	own = append(own, dial)
+	own.set(append(own.get(), dial))
 	if got := get(dial); !strings.HasPrefix(got, "<") {
 		t.Errorf("%s: %s, want it refused", dial, got)
 	}
