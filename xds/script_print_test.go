@@ -79,8 +79,10 @@ func (w *world) printPublish(n *config.Snapshot) {
 		word     string
 		now, old map[string]*config.Resource
 	}{
-		{"cds", n.Clusters, w.snap.Clusters}, {"eds", n.Endpoints, w.snap.Endpoints},
-		{"lds", n.Listeners, w.snap.Listeners}, {"rds", n.Routes, w.snap.Routes},
+		{"cds", n.Clusters, w.snap.Clusters},
+		{"eds", n.Endpoints, w.snap.Endpoints},
+		{"lds", n.Listeners, w.snap.Listeners},
+		{"rds", n.Routes, w.snap.Routes},
 	} {
 		var l []string
 		for _, name := range slices.Sorted(maps.Keys(m.now)) {

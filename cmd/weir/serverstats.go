@@ -79,8 +79,10 @@ func newPublisher(store *stats.Store, from *xds.Stats) *publisher {
 		control: stats.Fill[controlStats](store.Scope("control_plane")),
 	}
 	for _, t := range []struct{ scope, name, url string }{
-		{"cluster_manager", "cds", config.ClusterURL}, {"listener_manager", "lds", config.ListenerURL},
-		{"xds", "eds", config.AssignmentURL}, {"xds", "rds", config.RouteURL},
+		{"cluster_manager", "cds", config.ClusterURL},
+		{"listener_manager", "lds", config.ListenerURL},
+		{"xds", "eds", config.AssignmentURL},
+		{"xds", "rds", config.RouteURL},
 	} {
 		p.types = append(p.types, publishedType{stats.Fill[discoveryStats](store.Scope(t.scope, t.name)), from.Type(t.url)})
 	}
@@ -108,8 +110,11 @@ func (p *publisher) publish(state string) {
 			to   *stats.Counter
 			from *atomic.Uint64
 		}{
-			{t.to.Attempt, &t.from.Attempt}, {t.to.Success, &t.from.Success}, {t.to.Rejected, &t.from.Rejected},
-			{t.to.Failure, &t.from.Failure}, {t.to.FetchTimeout, &t.from.FetchTimeout},
+			{t.to.Attempt, &t.from.Attempt},
+			{t.to.Success, &t.from.Success},
+			{t.to.Rejected, &t.from.Rejected},
+			{t.to.Failure, &t.from.Failure},
+			{t.to.FetchTimeout, &t.from.FetchTimeout},
 		} {
 			if now, was := c.from.Load(), c.to.Value(); now > was {
 				c.to.Add(now - was)

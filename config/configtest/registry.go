@@ -24,8 +24,10 @@ func Registry() *extension.Registry {
 	)
 	table := []*extension.Factory{
 		{Kind: extension.NetworkFilter, Name: "envoy.filters.network.tcp_proxy", TypeURL: envoy + "filters.network.tcp_proxy.v3.TcpProxy", Terminal: true, Parse: parseTCP},
-		{Kind: extension.NetworkFilter, Name: "envoy.filters.network.http_connection_manager",
-			TypeURL: envoy + "filters.network.http_connection_manager.v3.HttpConnectionManager", Terminal: true},
+		{
+			Kind: extension.NetworkFilter, Name: "envoy.filters.network.http_connection_manager",
+			TypeURL: envoy + "filters.network.http_connection_manager.v3.HttpConnectionManager", Terminal: true,
+		},
 		{Kind: extension.NetworkFilter, Name: "envoy.filters.network.connection_limit", TypeURL: envoy + "filters.network.connection_limit.v3.ConnectionLimit"},
 		{Kind: extension.ListenerFilter, Name: "envoy.filters.listener.tls_inspector", TypeURL: envoy + "filters.listener.tls_inspector.v3.TlsInspector"},
 		{Kind: extension.ListenerFilter, Name: "envoy.filters.listener.http_inspector", TypeURL: envoy + "filters.listener.http_inspector.v3.HttpInspector"},

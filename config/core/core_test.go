@@ -20,13 +20,19 @@ func TestDecodeAddress(t *testing.T) {
 		{"name", `{"socket_address":{"address":"a.com","port_value":80}}`, "a.com", ""},
 		{"pipe", `{"pipe":{"path":"/run/x"}}`, "/run/x", ""},
 		{"nothing", `{}`, "", "address: unset: socket_address or pipe is needed"},
-		{"internal", `{"envoy_internal_address":{"server_listener_name":"x"}}`, "",
-			"address.envoy_internal_address: internal listeners are not supported"},
-		{"all wrong", `{"socket_address":{"protocol":"UDP","address":"10.0.0.1","ipv4_compat":true,"port_value":65536,"resolver_name":"x"}}`, "",
+		{
+			"internal", `{"envoy_internal_address":{"server_listener_name":"x"}}`, "",
+			"address.envoy_internal_address: internal listeners are not supported",
+		},
+		{
+			"all wrong", `{"socket_address":{"protocol":"UDP","address":"10.0.0.1","ipv4_compat":true,"port_value":65536,"resolver_name":"x"}}`, "",
 			"address.socket_address.protocol: UDP is not supported, TCP is\naddress.socket_address.resolver_name: not supported\n" +
-				"address.socket_address.port_value: 65536 is not a port\naddress.socket_address.ipv4_compat: 10.0.0.1 is not an IPv6 address"},
-		{"empty", `{"socket_address":{},"pipe":null}`, "",
-			"address.socket_address.port_value: unset\naddress.socket_address.address: empty"},
+				"address.socket_address.port_value: 65536 is not a port\naddress.socket_address.ipv4_compat: 10.0.0.1 is not an IPv6 address",
+		},
+		{
+			"empty", `{"socket_address":{},"pipe":null}`, "",
+			"address.socket_address.port_value: unset\naddress.socket_address.address: empty",
+		},
 		{"empty pipe", `{"pipe":{}}`, "", "address.pipe.path: empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -58,8 +58,10 @@ func TestValidateUsesProtoNames(t *testing.T) {
 			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(0), SourcePorts: []uint32{1, 70000}},
 		}}}, "filter_chains[1].filter_chain_match.destination_port: value must be inside range [1, 65535]\n" +
 			"filter_chains[1].filter_chain_match.source_ports[1]: value must be inside range [1, 65535]"},
-		{"digits", &clusterv3.OutlierDetection{EnforcingConsecutive_5Xx: wrapperspb.UInt32(101)},
-			"enforcing_consecutive_5xx: value must be less than or equal to 100"},
+		{
+			"digits", &clusterv3.OutlierDetection{EnforcingConsecutive_5Xx: wrapperspb.UInt32(101)},
+			"enforcing_consecutive_5xx: value must be less than or equal to 100",
+		},
 		{"oneof", &corev3.Address{}, "address: value is required"},
 		{"message", &endpointv3.ClusterLoadAssignment{Policy: &endpointv3.ClusterLoadAssignment_Policy{
 			OverprovisioningFactor: wrapperspb.UInt32(0),

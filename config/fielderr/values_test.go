@@ -41,8 +41,10 @@ func TestDuration(t *testing.T) {
 }
 
 func TestPercentAndDefaults(t *testing.T) {
-	for v, want := range map[float64]string{0: "", 100: "", 50.5: "", -1: "p: -1 is not between 0 and 100", 101: "p: 101 is not between 0 and 100",
-		math.Inf(1): "p: +Inf is not between 0 and 100"} {
+	for v, want := range map[float64]string{
+		0: "", 100: "", 50.5: "", -1: "p: -1 is not between 0 and 100", 101: "p: 101 is not between 0 and 100",
+		math.Inf(1): "p: +Inf is not between 0 and 100",
+	} {
 		var l fielderr.List
 		l.Percent("p", v)
 		if got := text(l.Err()); got != want {

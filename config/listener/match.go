@@ -62,45 +62,62 @@ type criterion struct {
 // direct_source_prefix_ranges between ALPN and source_type).
 func criteria() [9]criterion {
 	return [9]criterion{
-		{"destination_port",
+		{
+			"destination_port",
 			func(m *Match, c *info.Conn) int {
 				return equal(m.DestinationPort == 0, m.DestinationPort == c.Dest.Port())
 			},
 			func(m *Match) string { return strconv.Itoa(int(m.DestinationPort)) },
-			func(c *info.Conn) string { return strconv.Itoa(int(c.Dest.Port())) }},
-		{"prefix_ranges",
+			func(c *info.Conn) string { return strconv.Itoa(int(c.Dest.Port())) },
+		},
+		{
+			"prefix_ranges",
 			func(m *Match, c *info.Conn) int { return longest(m.Prefixes, c.Dest.Addr()) },
 			func(m *Match) string { return list(m.Prefixes) },
-			func(c *info.Conn) string { return address(c.Dest.Addr()) }},
-		{"server_names",
+			func(c *info.Conn) string { return address(c.Dest.Addr()) },
+		},
+		{
+			"server_names",
 			func(m *Match, c *info.Conn) int { return serverName(m.ServerNames, c.ServerName) },
 			func(m *Match) string { return list(m.ServerNames) },
-			func(c *info.Conn) string { return orNone(string(c.ServerName)) }},
-		{"transport_protocol",
+			func(c *info.Conn) string { return orNone(string(c.ServerName)) },
+		},
+		{
+			"transport_protocol",
 			func(m *Match, c *info.Conn) int {
 				return equal(m.TransportProtocol == "", m.TransportProtocol == transport(c))
 			},
 			func(m *Match) string { return m.TransportProtocol },
-			transport},
-		{"application_protocols",
+			transport,
+		},
+		{
+			"application_protocols",
 			func(m *Match, c *info.Conn) int { return firstProtocol(m.ApplicationProtocols, c.ALPN) },
 			func(m *Match) string { return list(m.ApplicationProtocols) },
-			func(c *info.Conn) string { return orNone(string(bytes.Join(c.ALPN, []byte(", ")))) }},
-		{"direct_source_prefix_ranges",
+			func(c *info.Conn) string { return orNone(string(bytes.Join(c.ALPN, []byte(", ")))) },
+		},
+		{
+			"direct_source_prefix_ranges",
 			func(m *Match, c *info.Conn) int { return longest(m.DirectSourcePrefixes, c.DirectSource.Addr()) },
 			func(m *Match) string { return list(m.DirectSourcePrefixes) },
-			func(c *info.Conn) string { return address(c.DirectSource.Addr()) }},
-		{"source_type",
+			func(c *info.Conn) string { return address(c.DirectSource.Addr()) },
+		},
+		{
+			"source_type",
 			func(m *Match, c *info.Conn) int {
 				return equal(m.SourceType == AnySource, m.SourceType == sourceType(c))
 			},
 			func(m *Match) string { return m.SourceType.String() },
-			func(c *info.Conn) string { return sourceType(c).String() }},
-		{"source_prefix_ranges",
+			func(c *info.Conn) string { return sourceType(c).String() },
+		},
+		{
+			"source_prefix_ranges",
 			func(m *Match, c *info.Conn) int { return longest(m.SourcePrefixes, c.Source.Addr()) },
 			func(m *Match) string { return list(m.SourcePrefixes) },
-			func(c *info.Conn) string { return address(c.Source.Addr()) }},
-		{"source_ports",
+			func(c *info.Conn) string { return address(c.Source.Addr()) },
+		},
+		{
+			"source_ports",
 			func(m *Match, c *info.Conn) int {
 				if len(m.SourcePorts) == 0 {
 					return 0
@@ -113,7 +130,8 @@ func criteria() [9]criterion {
 				return -1
 			},
 			func(m *Match) string { return list(m.SourcePorts) },
-			func(c *info.Conn) string { return strconv.Itoa(int(c.Source.Port())) }},
+			func(c *info.Conn) string { return strconv.Itoa(int(c.Source.Port())) },
+		},
 	}
 }
 

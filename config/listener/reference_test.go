@@ -37,8 +37,13 @@ func tuples(chains []*listener.FilterChain) []tuple {
 		}
 		all := []tuple{{chain: f}}
 		for i, values := range [9][]string{
-			{port}, texts(m.Prefixes), m.ServerNames, {m.TransportProtocol}, m.ApplicationProtocols,
-			texts(m.DirectSourcePrefixes), {source}, texts(m.SourcePrefixes), texts(m.SourcePorts),
+			{port},
+			texts(m.Prefixes), m.ServerNames,
+			{m.TransportProtocol},
+			m.ApplicationProtocols,
+			texts(m.DirectSourcePrefixes),
+			{source},
+			texts(m.SourcePrefixes), texts(m.SourcePorts),
 		} {
 			if len(values) == 0 {
 				values = []string{""}
@@ -100,8 +105,14 @@ func reference(all []tuple, c *info.Conn) *listener.FilterChain {
 		source = "SAME_IP_OR_LOOPBACK"
 	}
 	for i, order := range [9][]string{
-		{fmt.Sprint(c.Dest.Port()), ""}, prefixes(c.Dest.Addr()), append(names, ""), {transport, ""}, append(alpns, ""),
-		prefixes(c.DirectSource.Addr()), {source, ""}, prefixes(c.Source.Addr()), {fmt.Sprint(c.Source.Port()), ""},
+		{fmt.Sprint(c.Dest.Port()), ""},
+		prefixes(c.Dest.Addr()), append(names, ""),
+		{transport, ""},
+		append(alpns, ""),
+		prefixes(c.DirectSource.Addr()),
+		{source, ""},
+		prefixes(c.Source.Addr()),
+		{fmt.Sprint(c.Source.Port()), ""},
 	} {
 		var left []tuple
 		for _, v := range order {

@@ -53,16 +53,26 @@ func TestFormats(t *testing.T) {
 		{"from a file", "text_format_source: {filename: " + file + "}", "HTTP/1.1;-\n", "-;-\n"},
 		{"inline bytes", "text_format_source: {inline_bytes: JVBST1RPQ09MJQ==}", "HTTP/1.1", "-"},
 		{"from the environment", "text_format_source: {environment_variable: WEIR_TEST_FORMAT}", "r1", "-"},
-		{"json", `json_format: {b: "%PROTOCOL%", a: "%RESPONSE_CODE%", c: text, d: "", e: "%%"}`,
-			`{"a":503,"b":"HTTP/1.1","c":"text","d":"","e":"%"}` + "\n", `{"a":0,"b":null,"c":"text","d":"","e":"%"}` + "\n"},
-		{"json, types", `json_format: {n: 1.5, i: 7, t: true, z: null, l: ["%BYTES_SENT%", "%ROUTE_NAME%", {x: "%DURATION%"}]}`,
-			`{"i":7,"l":[1234567,"r1",{"x":100}],"n":1.5,"t":true,"z":null}` + "\n", `{"i":7,"l":[2000,null,{"x":1500}],"n":1.5,"t":true,"z":null}` + "\n"},
-		{"json, text and operators", `json_format: {k: "code=%RESPONSE_CODE% \"%ROUTE_NAME%\""}`,
-			`{"k":"code=503 \"r1\""}` + "\n", `{"k":"code=0 \"-\""}` + "\n"},
-		{"json, nested, empty values", `{json_format: {a: {r: "%ROUTE_NAME%", b: "%BYTES_SENT%"}, c: {r: "%ROUTE_NAME%"}, m: "x%ROUTE_NAME%"}, omit_empty_values: true}`,
-			`{"a":{"b":1234567,"r":"r1"},"c":{"r":"r1"},"m":"xr1"}` + "\n", `{"a":{"b":2000},"c":{},"m":"x"}` + "\n"},
-		{"json, escapes", `json_format: {"k\"\n": "%REQ(x-evil)%", m: "<%REQ(x-evil)%>"}`,
-			`{"k\"\n":"a\n\"b\\\u0000\u001bé\ufffd","m":"<a\n\"b\\\u0000\u001bé\ufffd>"}` + "\n", `{"k\"\n":null,"m":"<->"}` + "\n"},
+		{
+			"json", `json_format: {b: "%PROTOCOL%", a: "%RESPONSE_CODE%", c: text, d: "", e: "%%"}`,
+			`{"a":503,"b":"HTTP/1.1","c":"text","d":"","e":"%"}` + "\n", `{"a":0,"b":null,"c":"text","d":"","e":"%"}` + "\n",
+		},
+		{
+			"json, types", `json_format: {n: 1.5, i: 7, t: true, z: null, l: ["%BYTES_SENT%", "%ROUTE_NAME%", {x: "%DURATION%"}]}`,
+			`{"i":7,"l":[1234567,"r1",{"x":100}],"n":1.5,"t":true,"z":null}` + "\n", `{"i":7,"l":[2000,null,{"x":1500}],"n":1.5,"t":true,"z":null}` + "\n",
+		},
+		{
+			"json, text and operators", `json_format: {k: "code=%RESPONSE_CODE% \"%ROUTE_NAME%\""}`,
+			`{"k":"code=503 \"r1\""}` + "\n", `{"k":"code=0 \"-\""}` + "\n",
+		},
+		{
+			"json, nested, empty values", `{json_format: {a: {r: "%ROUTE_NAME%", b: "%BYTES_SENT%"}, c: {r: "%ROUTE_NAME%"}, m: "x%ROUTE_NAME%"}, omit_empty_values: true}`,
+			`{"a":{"b":1234567,"r":"r1"},"c":{"r":"r1"},"m":"xr1"}` + "\n", `{"a":{"b":2000},"c":{},"m":"x"}` + "\n",
+		},
+		{
+			"json, escapes", `json_format: {"k\"\n": "%REQ(x-evil)%", m: "<%REQ(x-evil)%>"}`,
+			`{"k\"\n":"a\n\"b\\\u0000\u001bé\ufffd","m":"<a\n\"b\\\u0000\u001bé\ufffd>"}` + "\n", `{"k\"\n":null,"m":"<->"}` + "\n",
+		},
 		{"json, length", `json_format: {k: "%REQ(user-agent):4%", e: "%REQ(x-evil):8%"}`, `{"e":"a\n\"b\\\u0000\u001b","k":"curl"}` + "\n", `{"e":null,"k":null}` + "\n"},
 	} {
 		t.Run(x.name, func(t *testing.T) {

@@ -20,12 +20,23 @@ const (
 // grpcNames are the status codes' names, camel and snake case
 // (https://grpc.io/docs/guides/status-codes; Envoy spells Canceled with one l).
 var grpcNames = [...][2]string{
-	{"OK", "OK"}, {"Canceled", "CANCELLED"}, {"Unknown", "UNKNOWN"}, {"InvalidArgument", "INVALID_ARGUMENT"},
-	{"DeadlineExceeded", "DEADLINE_EXCEEDED"}, {"NotFound", "NOT_FOUND"}, {"AlreadyExists", "ALREADY_EXISTS"},
-	{"PermissionDenied", "PERMISSION_DENIED"}, {"ResourceExhausted", "RESOURCE_EXHAUSTED"},
-	{"FailedPrecondition", "FAILED_PRECONDITION"}, {"Aborted", "ABORTED"}, {"OutOfRange", "OUT_OF_RANGE"},
-	{"Unimplemented", "UNIMPLEMENTED"}, {"Internal", "INTERNAL"}, {"Unavailable", "UNAVAILABLE"},
-	{"DataLoss", "DATA_LOSS"}, {"Unauthenticated", "UNAUTHENTICATED"},
+	{"OK", "OK"},
+	{"Canceled", "CANCELLED"},
+	{"Unknown", "UNKNOWN"},
+	{"InvalidArgument", "INVALID_ARGUMENT"},
+	{"DeadlineExceeded", "DEADLINE_EXCEEDED"},
+	{"NotFound", "NOT_FOUND"},
+	{"AlreadyExists", "ALREADY_EXISTS"},
+	{"PermissionDenied", "PERMISSION_DENIED"},
+	{"ResourceExhausted", "RESOURCE_EXHAUSTED"},
+	{"FailedPrecondition", "FAILED_PRECONDITION"},
+	{"Aborted", "ABORTED"},
+	{"OutOfRange", "OUT_OF_RANGE"},
+	{"Unimplemented", "UNIMPLEMENTED"},
+	{"Internal", "INTERNAL"},
+	{"Unavailable", "UNAVAILABLE"},
+	{"DataLoss", "DATA_LOSS"},
+	{"Unauthenticated", "UNAUTHENTICATED"},
 }
 
 func grpcArg(o *op, args string) error {

@@ -27,12 +27,15 @@ const elemsPerMessage = 1000
 
 // attr makes a plain attribute, nest one that holds others.
 func attr(typ uint16, data []byte) netlink.Attribute { return netlink.Attribute{Type: typ, Data: data} }
+
 func attrString(typ uint16, s string) netlink.Attribute {
 	return attr(typ, append([]byte(s), 0))
 }
+
 func attrU32(typ uint16, v uint32) netlink.Attribute {
 	return attr(typ, binary.BigEndian.AppendUint32(nil, v))
 }
+
 func nest(typ uint16, attrs ...netlink.Attribute) netlink.Attribute {
 	return attr(typ|unix.NLA_F_NESTED, encode(attrs...))
 }

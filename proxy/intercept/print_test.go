@@ -51,9 +51,11 @@ func TestPrintStatus(t *testing.T) {
 	for _, s := range []Status{
 		{Name: "main"},
 		{Name: "main", PID: 7, Plan: &p},
-		{Name: "main", Active: true, Mode: "resident", PID: 7, Owner: 9, Plan: &p,
+		{
+			Name: "main", Active: true, Mode: "resident", PID: 7, Owner: 9, Plan: &p,
 			Rules:   []RuleStatus{{"take", "intercepted", 12, 720}, {"take", "nothing listens", 1, 60}, {"divert", "of our sockets", 9000, 1234567}},
-			Routing: []RoutingStatus{{"ip -4 route add …", true}, {"ip -6 rule add …", false}}},
+			Routing: []RoutingStatus{{"ip -4 route add …", true}, {"ip -6 rule add …", false}},
+		},
 	} {
 		var f []Finding
 		if s.Active {

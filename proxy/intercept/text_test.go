@@ -10,8 +10,18 @@ import (
 
 func TestParsePorts(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{"", "[]"}, {"80", "[80]"}, {" 80, 443,8000-8999 ,", "[80 443 8000-8999]"}, {"1-65535", "[1-65535]"},
-		{"0", "error"}, {"65536", "error"}, {"90-80", "error"}, {"80-", "error"}, {"-80", "error"}, {"+80", "error"}, {"http", "error"}, {"1-2-3", "error"},
+		{"", "[]"},
+		{"80", "[80]"},
+		{" 80, 443,8000-8999 ,", "[80 443 8000-8999]"},
+		{"1-65535", "[1-65535]"},
+		{"0", "error"},
+		{"65536", "error"},
+		{"90-80", "error"},
+		{"80-", "error"},
+		{"-80", "error"},
+		{"+80", "error"},
+		{"http", "error"},
+		{"1-2-3", "error"},
 	} {
 		got, err := ParsePorts(c.in)
 		s := fmt.Sprint(got)

@@ -98,11 +98,14 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			"not enabled", policy + "filter_enabled: {default_value: {numerator: 0}}", "GET", "/",
-			[]string{"Origin", "https://a.example"}, true, "", 0, 0,
+			[]string{"Origin", "https://a.example"},
+			true, "", 0, 0,
 		},
 		{
 			"shadow only counts", policy + "filter_enabled: {default_value: {numerator: 0}}\nshadow_enabled: {default_value: {numerator: 100}}",
-			"GET", "/", []string{"Origin", "https://a.example"}, true, "", 1, 0,
+			"GET", "/",
+			[]string{"Origin", "https://a.example"},
+			true, "", 1, 0,
 		},
 		{"no route that forwards", policy, "GET", "/direct", []string{"Origin", "https://a.example"}, false, "", 0, 0},
 	} {

@@ -44,8 +44,10 @@ func parsePolicy(m *corsv3.CorsPolicy, _ *extension.Context) (*policy, error) {
 		}
 	}
 	for _, f := range []struct{ field, value string }{
-		{"allow_methods", m.AllowMethods}, {"allow_headers", m.AllowHeaders},
-		{"expose_headers", m.ExposeHeaders}, {"max_age", m.MaxAge},
+		{"allow_methods", m.AllowMethods},
+		{"allow_headers", m.AllowHeaders},
+		{"expose_headers", m.ExposeHeaders},
+		{"max_age", m.MaxAge},
 	} {
 		l.Add(f.field, match.HeaderValue(f.value))
 	}

@@ -83,11 +83,13 @@ func TestWhichRequestsAreAborted(t *testing.T) {
 		{"by header, not a status", "abort: {header_abort: {}, percentage: {numerator: 100}}", "/", []string{"x-envoy-fault-abort-request", "600"}, 200},
 		{
 			"by header, lowered to nothing", "abort: {header_abort: {}, percentage: {numerator: 100}}", "/",
-			[]string{"x-envoy-fault-abort-request", "409", "x-envoy-fault-abort-request-percentage", "0"}, 200,
+			[]string{"x-envoy-fault-abort-request", "409", "x-envoy-fault-abort-request-percentage", "0"},
+			200,
 		},
 		{
 			"by header, cannot be raised", "abort: {header_abort: {}, percentage: {numerator: 0}}", "/",
-			[]string{"x-envoy-fault-abort-request", "409", "x-envoy-fault-abort-request-percentage", "100"}, 200,
+			[]string{"x-envoy-fault-abort-request", "409", "x-envoy-fault-abort-request-percentage", "100"},
+			200,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -121,7 +123,8 @@ func TestDelayThenServe(t *testing.T) {
 		{"fixed", "delay: {fixed_delay: 0.03s, percentage: {numerator: 100}}", nil, 30 * time.Millisecond},
 		{
 			"by header", "delay: {header_delay: {}, percentage: {numerator: 100}}",
-			[]string{"x-envoy-fault-delay-request", "20"}, 20 * time.Millisecond,
+			[]string{"x-envoy-fault-delay-request", "20"},
+			20 * time.Millisecond,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
