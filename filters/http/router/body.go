@@ -126,6 +126,7 @@ func (p *pump) start(at *upstream.Attempt) {
 	p.reset()
 	p.on, p.at, p.done, p.keeps = true, at, make(chan struct{}), p.e.mayTryAgain()
 	p.active.Store(time.Now().UnixNano())
+	at.WriteApart()
 	go p.run()
 }
 

@@ -44,6 +44,7 @@ type Client struct {
 	head, connect bool // what the request was
 	sentBefore    uint64
 	wake          func() error
+	apart         bool // another goroutine writes the rest of the request
 }
 
 // NewClient makes the client half of a connection.
@@ -68,6 +69,7 @@ func (k *Client) Begin(wake func() error) {
 	k.sentEnd, k.gotEnd, k.gotHead = false, false, false
 	k.sentBefore = k.out.sent
 	k.wake = wake
+	k.apart = false
 	k.until = time.Time{}
 }
 
@@ -124,8 +126,12 @@ func (k *Client) WriteTrailers(h *header.Headers) error {
 // Flush sends what is in the output.
 func (k *Client) Flush() error { return k.out.flush() }
 
+// WriteApart says that the request's head has left and another goroutine, not yet
+// started, writes its body.
+func (k *Client) WriteApart() { k.apart = true }
+
 // Sent tells whether any byte of the current request has left us.
-func (k *Client) Sent() bool { return k.out.sent > k.sentBefore }
+func (k *Client) Sent() bool { return k.apart || k.out.sent > k.sentBefore }
 
 // Started tells whether any byte of the current response has come.
 func (k *Client) Started() bool { return k.gotHead }
@@ -262,7 +268,7 @@ func (k *Client) consume() {
 func (k *Client) fill() error {
 	var n int
 	var err error
-	if k.sentEnd && k.out.buf.Len() > 0 {
+	if !k.apart && k.sentEnd && k.out.buf.Len() > 0 {
 		n, err = k.out.exchange(&k.buf, k.until)
 	} else {
 		n, err = k.in.ReadBuf(&k.buf, k.until)
