@@ -95,6 +95,9 @@ func (m *Manager) ServeConn(c *conn.Conn) error {
 	st.CxHTTP1Total.Inc()
 	st.CxActive.Inc()
 	st.CxHTTP1Active.Inc()
+	if c.Info.TLSVersion != "" {
+		st.CxSSLTotal.Inc()
+	}
 	srv := h1.NewServer(c, &m.rules, m.cfg.StreamIdle)
 	start := time.Now()
 	err := m.serve(c, srv, start)
