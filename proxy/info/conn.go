@@ -31,6 +31,8 @@ type Conn struct {
 	// Dest is where the client wanted to go: the original destination of an
 	// intercepted connection, else the local address, which Local always is.
 	Source, DirectSource, Dest, Local netip.AddrPort
+	Intercepted                       bool // by TPROXY: Local is not an address that is listened on
+	SelfDial                          bool // Dest is a listener of our own: going there would come back here
 	DestRestored                      bool // Dest was restored from REDIRECT or PROXY protocol
 
 	// Sniffed. Slices are owned by the connection and live as long.
@@ -58,6 +60,15 @@ type Conn struct {
 	UpstreamLocal            netip.AddrPort
 	End                      time.Time
 	Requests                 uint64 // streams served on the connection
+}
+
+// Original is where a cluster of original destinations goes: Dest, unless that
+// would come back here.
+func (c *Conn) Original() netip.AddrPort {
+	if c.SelfDial {
+		return netip.AddrPort{}
+	}
+	return c.Dest
 }
 
 // Protocol is the HTTP version of a stream.

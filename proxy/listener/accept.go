@@ -64,20 +64,19 @@ func (l *Listener) wait(d time.Duration) bool {
 func (l *Listener) takeRest(s *socket) {
 	for {
 		var fd int
-		var sa unix.Sockaddr
+		var from netip.AddrPort
 		var err error
-		if cerr := s.raw.Control(func(lfd uintptr) { fd, sa, err = accept4(int(lfd)) }); cerr != nil || err != nil {
+		if cerr := s.raw.Control(func(lfd uintptr) { fd, from, err = netio.Accept(lfd) }); cerr != nil || err != nil {
 			return
 		}
-		l.admit(s, fd, addrPort(sa))
+		l.admit(s, fd, from)
 	}
 }
 
 // accept waits for a connection.
 func (s *socket) accept() (fd int, from netip.AddrPort, err error) {
-	var sa unix.Sockaddr
 	rerr := s.raw.Read(func(lfd uintptr) bool {
-		fd, sa, err = accept4(int(lfd))
+		fd, from, err = netio.Accept(lfd)
 		return err != unix.EAGAIN
 	})
 	if rerr != nil {
@@ -89,16 +88,7 @@ func (s *socket) accept() (fd int, from netip.AddrPort, err error) {
 	if err != nil {
 		return -1, from, os.NewSyscallError("accept4", err)
 	}
-	return fd, addrPort(sa), nil
-}
-
-func accept4(lfd int) (fd int, sa unix.Sockaddr, err error) {
-	for {
-		fd, sa, err = unix.Accept4(lfd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		if err != unix.EINTR {
-			return fd, sa, err
-		}
-	}
+	return fd, from, nil
 }
 
 // admit starts a connection's goroutine.
@@ -112,5 +102,5 @@ func (l *Listener) admit(s *socket, fd int, from netip.AddrPort) {
 		l.stats.AcceptErrors.Inc()
 		return
 	}
-	l.start(s.shard, io)
+	l.start(s, io)
 }

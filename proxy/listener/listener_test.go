@@ -150,7 +150,9 @@ func TestWhatWaitsWhenAcceptingStopsIsServed(t *testing.T) {
 	}
 }
 
-func TestSelfDialIsRefused(t *testing.T) {
+// TestSelfDialDoesNotLoop dials a listener that is not transparent: it may serve
+// the connection, but has no original destination to send it to.
+func TestSelfDialDoesNotLoop(t *testing.T) {
 	r := newRig(t, map[string]string{"o": "original"})
 	var own addrs
 	r.o.OwnListeners = own.get
@@ -159,10 +161,10 @@ func TestSelfDialIsRefused(t *testing.T) {
 		x := r.run(strings.Replace(text, "$loopback", "socket_address: {address: "+addr+", port_value: 0}", 1))
 		own.set(x.Addresses())
 		x.addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), x.addr.Port())
-		if got, err := x.all(); len(got) > 0 || err != nil {
+		if got, err := x.all(); len(got) > 0 || !errors.Is(err, unix.ECONNRESET) {
 			t.Error(got, err)
 		}
-		if got := x.counter("downstream_cx_self_dial_refused"); got != 1 {
+		if got := x.counter("downstream_cx_self_dial_refused"); got != 0 {
 			t.Errorf("downstream_cx_self_dial_refused is %d", got)
 		}
 		if n := r.stat("cluster.o.upstream_cx_total"); n != 0 {

@@ -91,15 +91,18 @@ default_filter_chain: {name: N, filters: [{name: s, typed_config: {$say: N}}]}
 			t.Errorf("%s, want the source %s", got, c.src)
 		}
 	}
-	// Who dials the listener itself is refused. The gateway's address is listed: the
-	// addresses of the machine, asked for otherwise, are in this test those outside
-	// the gateway.
-	dial := netip.AddrPortFrom(top.GatewayAddr4(), 15002)
-	own.set(append(own.get(), dial))
+	// Who dials the transparent listener itself is refused, the other one serves. The
+	// gateway's addresses are listed: those of the machine, asked for otherwise, are
+	// in this test those outside the gateway.
+	dial, other := netip.AddrPortFrom(top.GatewayAddr4(), 15001), netip.AddrPortFrom(top.GatewayAddr4(), 15002)
+	own.set(append(own.get(), dial, other))
 	if got := get(dial); !strings.HasPrefix(got, "<") {
 		t.Errorf("%s: %s, want it refused", dial, got)
 	}
-	if got := redirect.counter("downstream_cx_self_dial_refused"); got != 1 {
+	if got := get(other); !strings.HasPrefix(got, "redirect ") {
+		t.Errorf("%s: %s, want it served", other, got)
+	}
+	if got := tproxy.counter("downstream_cx_self_dial_refused"); got != 1 {
 		t.Errorf("downstream_cx_self_dial_refused is %d", got)
 	}
 }

@@ -31,16 +31,21 @@ func (l *Listener) explain(s *session) {
 		zap.Uint64("dropped_lines", dropped))
 }
 
-// selfDialled refuses a connection that would lead back here: an intercepting
+// selfDialled notices a connection that could lead back here: an intercepting
 // listener was dialled at an address of this process's own, so that its original
-// destination is the listener itself. A chain that names the port or the address
-// wants such connections.
+// destination is the listener itself. A transparent listener, which nobody dials on
+// purpose, refuses it; elsewhere it may go to any cluster but that of original
+// destinations. A chain that names the port or the address wants such connections.
 func (l *Listener) selfDialled(s *session, m *config.FilterChain) bool {
 	if l.o.OwnListeners == nil || !s.g.m.Transparent && !s.g.restore {
 		return false
 	}
 	dst := s.Info.Dest
 	if named(m, dst) || !ours(l.o.OwnListeners(), dst) {
+		return false
+	}
+	s.Info.SelfDial = true
+	if !s.g.m.Transparent {
 		return false
 	}
 	l.stats.SelfDialRefused.Inc()

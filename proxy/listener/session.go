@@ -74,8 +74,8 @@ func (l *Listener) each(f func(*session)) {
 }
 
 // start gives an accepted connection its goroutine.
-func (l *Listener) start(sh *shard, io *netio.Socket) {
-	s := &session{raw: io, shard: sh, started: time.Now()}
+func (l *Listener) start(at *socket, io *netio.Socket) {
+	s := &session{raw: io, shard: at.shard, started: time.Now()}
 	l.serving.Add(1)
 	l.active.Add(1)
 	go func() {
@@ -87,6 +87,7 @@ func (l *Listener) start(sh *shard, io *netio.Socket) {
 		i.Source = i.DirectSource
 		i.Local = s.LocalAddr()
 		i.Dest = i.Local
+		i.Intercepted = at.wildcard && i.Local.Port() != at.addr.Port()
 		next := l.serve(s)
 		l.serving.Done()
 		if next != nil {

@@ -16,9 +16,9 @@ import (
 //
 // The poller forgets, when a read begins, what it saw before. That is why the
 // sending happens inside the read: whatever comes after it is seen. It must only be
-// used when nothing but an answer can come, as upstream between two exchanges; that
-// a peer has finished before is noticed by its refusal of what is sent, by a
-// Watcher, or by the next ordinary read.
+// used when nothing but an answer can come, as upstream on a connection that was
+// found quiet (Quiet); that a peer has finished since is noticed by its refusal of
+// what is sent, or by the next ordinary read.
 //
 // sent is how much of p went; when that is not all, nothing was waited for.
 func (s *Socket) exchange(p []byte, b *buffer.Buf) (sent, n int, err error) {

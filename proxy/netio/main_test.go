@@ -102,3 +102,18 @@ func descriptors(t testing.TB) int {
 
 // pass lets time go by in a synctest bubble.
 func pass(d time.Duration) { <-time.NewTimer(d).C }
+
+// address gives the invalid AddrPort.
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		a := netip.AddrFrom16(sa.Addr)
+		if a.Is4In6() {
+			return netip.AddrPortFrom(a.Unmap(), uint16(sa.Port))
+		}
+		return netip.AddrPortFrom(a, uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}

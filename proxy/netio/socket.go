@@ -36,6 +36,8 @@ type Socket struct {
 	ep    []byte
 	esent int
 	efunc func(fd uintptr) bool
+	quiet bool // what tryQuiet found
+	qfunc func(fd uintptr)
 
 	// owned by the writing goroutine
 	wp, wq []byte
@@ -231,9 +233,7 @@ func (s *Socket) Reset() error {
 func (s *Socket) LocalAddr() netip.AddrPort {
 	s.askLocal.Do(func() {
 		_ = s.raw.Control(func(fd uintptr) {
-			if sa, err := unix.Getsockname(int(fd)); err == nil {
-				s.local = addrPort(sa)
-			}
+			s.local = localName(fd)
 		})
 	})
 	return s.local
@@ -247,6 +247,25 @@ func (s *Socket) Socket() *Socket { return s }
 
 // Raw gives the poller's view of the socket, for splice and socket options.
 func (s *Socket) Raw() syscall.RawConn { return s.raw }
+
+// Quiet tells whether the peer has neither spoken nor left since the last byte
+// that was read. A connection that is not quiet between two exchanges must not be
+// used again: what came unasked would be taken for the next answer, and reach
+// another client than it was meant for.
+func (s *Socket) Quiet() bool {
+	if s.qfunc == nil {
+		s.qfunc = s.tryQuiet
+	}
+	s.quiet = false
+	_ = s.raw.Control(s.qfunc) // it fails when the socket is closed
+	return s.quiet
+}
+
+func (s *Socket) tryQuiet(fd uintptr) {
+	var b [1]byte
+	_, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	s.quiet = e == unix.EAGAIN
+}
 
 // HungUp tells whether a Watcher has seen the peer close its direction.
 func (s *Socket) HungUp() bool { return s.hup.Load() }
@@ -265,21 +284,6 @@ func plain(err error) error {
 }
 
 // addrPort converts a socket address; an IPv4-mapped one becomes IPv4. A unix
-// address gives the invalid AddrPort.
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		a := netip.AddrFrom16(sa.Addr)
-		if a.Is4In6() {
-			return netip.AddrPortFrom(a.Unmap(), uint16(sa.Port))
-		}
-		return netip.AddrPortFrom(a, uint16(sa.Port))
-	}
-	return netip.AddrPort{}
-}
-
 // sockaddr converts the other way; family is AF_INET or AF_INET6.
 func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
 	ip := a.Addr()

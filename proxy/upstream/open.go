@@ -67,6 +67,10 @@ func (c *Cluster) idle(h *Host, key *poolKey) *Attempt {
 			a.destroy(endRemote)
 		case a.stale():
 			a.destroy(endLocal)
+		case !a.sock.Quiet():
+			// It spoke or left without being asked: a response to nobody would be
+			// taken for the answer to the next request (response splitting).
+			a.destroy(endRemote)
 		default:
 			return a
 		}

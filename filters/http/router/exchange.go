@@ -103,7 +103,7 @@ func (e *exchange) cluster() bool {
 		return false
 	}
 	s.Info.Cluster = e.cl.Name()
-	e.pick = upstream.PickInfo{Hash: hash, HasHash: hasHash, Dest: s.Conn.Info.Dest, High: e.fw.High}
+	e.pick = upstream.PickInfo{Hash: hash, HasHash: hasHash, Dest: s.Conn.Info.Original(), High: e.fw.High}
 	e.originalDst()
 	ci := &s.Conn.Info
 	e.open = upstream.OpenInfo{High: e.fw.High}

@@ -27,7 +27,7 @@ type filter struct{}
 
 // NewInspection implements filters.ListenerFilter; it looks at no byte.
 func (filter) NewInspection(c *conn.Conn) filters.Inspection {
-	if s := c.Socket(); s != nil {
+	if s := c.Socket(); s != nil && !c.Info.Intercepted {
 		if dst, ok := s.OriginalDst(); ok && dst != c.Info.Local {
 			c.Info.Dest, c.Info.DestRestored = dst, true
 		}

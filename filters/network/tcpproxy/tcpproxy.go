@@ -158,7 +158,7 @@ func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, error
 		return nil, fmt.Errorf("cluster %q: not found", name)
 	}
 	i.UpstreamCluster = name
-	pick := upstream.PickInfo{Dest: i.Dest}
+	pick := upstream.PickInfo{Dest: i.Original()}
 	if a := i.Source.Addr(); f.c.hashSource && a.IsValid() {
 		var b [48]byte
 		pick.Hash, pick.HasHash = xxhash.Sum64(a.AppendTo(b[:0])), true
