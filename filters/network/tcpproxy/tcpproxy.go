@@ -97,6 +97,9 @@ func (f *filter) serve(c *conn.Conn) error {
 		return err
 	}
 	defer up.Close()
+	// When the listener ends, so must a direction that only waits for the server.
+	stop := context.AfterFunc(base(c), func() { _ = up.Socket.Close() })
+	defer stop()
 	if len(f.loggers) > 0 {
 		c.Info.UpstreamLocal = up.LocalAddr()
 	}
