@@ -46,7 +46,7 @@ Flags are written ` + "`--flag value` or `--flag=value`" + `. All flags of Envoy
 
 | signal | what it does |
 | --- | --- |
-| SIGTERM, SIGINT | first: rules are removed, listeners stop accepting, connections may end within ` + "`--drain-time-s`" + `; second: they are closed at once; third: kills |
+| SIGTERM, SIGINT | first: listeners stop accepting, so that new connections pass us by, and those there are may end within ` + "`--drain-time-s`" + `; then rules are removed; second: they are closed at once; third: kills |
 | SIGHUP, SIGUSR1 | access log files are opened anew |
 `)
 	root := command()

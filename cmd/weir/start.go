@@ -84,11 +84,16 @@ func (p *process) ready() bool {
 	return st.Ready && st.Applied == st.Snapshot && len(st.Warming) == 0
 }
 
-// drain lets connections end: new ones go elsewhere first, when we intercept.
+// drain lets connections end. Interception rules stay until they have: the packets
+// of intercepted connections come to us by them. New connections pass by, since
+// nothing listens any more; but not those of local programs, which would be
+// refused (intercept.Plan.Local), so for these the rules go first.
 func (p *process) drain(ctx context.Context) {
 	p.state.drain()
 	p.log.Info("draining", zap.Duration("at most", p.o.drain()))
-	p.stopRules()
+	if p.o.intercept.local {
+		p.stopRules()
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.o.drain())
 	defer cancel()
 	if p.o.drainStrategy == "immediate" {
