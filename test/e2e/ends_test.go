@@ -125,6 +125,12 @@ type reply struct {
 	header       http.Header
 	body         string
 	origin, seen string // who answered, and the client that it saw
+	closes       bool   // connection: close
+}
+
+func replyOf(resp *http.Response, body []byte) reply {
+	h := resp.Header
+	return reply{resp.StatusCode, h, string(body), h.Get("x-origin"), h.Get("x-client"), resp.Close}
 }
 
 // get sends a request for a URL.
@@ -135,7 +141,7 @@ func get(c *http.Client, url string) (reply, error) {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return reply{resp.StatusCode, resp.Header, string(b), resp.Header.Get("x-origin"), resp.Header.Get("x-client")}, err
+	return replyOf(resp, b), err
 }
 
 // mustGet is get where nothing may go wrong.
@@ -204,7 +210,7 @@ func (l *line) response(method string) reply {
 	if err != nil {
 		l.w.t.Fatal(err)
 	}
-	return reply{resp.StatusCode, resp.Header, string(b), resp.Header.Get("x-origin"), resp.Header.Get("x-client")}
+	return replyOf(resp, b)
 }
 
 // ended reads the end of the connection: clean, or reset.
