@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -97,12 +97,12 @@ func TestSIGTERMDrainsInterceptedConnections(t *testing.T) {
 	w.serveHTTP(w.at4("80"), named("direct"))
 	w.serveTCP(w.at4("7001"), func(c net.Conn) { _, _ = io.Copy(c, c) })
 	arrived, release := make(chan struct{}), make(chan struct{})
-	var first sync.Once // others are accepted while the signal is on its way
+	var n atomic.Int32 // more may be accepted while the signal is on its way
 	w.serveHTTP(w.at4("8081"), func(rw http.ResponseWriter, _ *http.Request) {
-		first.Do(func() {
+		if n.Add(1) == 1 {
 			close(arrived)
 			<-release
-		})
+		}
 		_, _ = io.WriteString(rw, "whole")
 	})
 	before := w.network()
