@@ -12,8 +12,6 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
-	"slices"
-	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +19,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirproxy/weir/config"
-	clistener "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/listener"
@@ -56,10 +53,13 @@ type Proxy struct {
 
 	ids atomic.Uint64 // numbers connections
 
+	draining atomic.Bool // what is added from now on does not accept
+
 	mu        sync.Mutex
 	run       context.Context // of Run; nil before. Guarded by mu, like all below
 	routes    map[string]*liveRoute
 	listeners map[string]*live
+	retired   map[*live]struct{} // removed, with connections that still go on
 	wg        sync.WaitGroup
 }
 
@@ -91,7 +91,7 @@ func New(o Options) (*Proxy, error) {
 		o: o, log: o.Log, scope: root, watcher: w,
 		stats:  stats.Fill[Stats](root.Scope("listener_manager")),
 		up:     upstream.NewManager(upstream.Options{Log: o.Log, Stats: root, Watcher: w, OwnMark: o.OwnMark}),
-		routes: map[string]*liveRoute{}, listeners: map[string]*live{},
+		routes: map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
 	p.snapshot.Store(&config.Snapshot{})
 	p.noteAddresses()
@@ -133,6 +133,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 func (p *Proxy) Apply(s *config.Snapshot) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.run != nil && p.run.Err() != nil {
+		return errEnded
+	}
 	old := p.snapshot.Load()
 	var errs []error
 	if err := p.up.Apply(withRemoved(old, s)); err != nil {
@@ -141,13 +144,39 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 	p.applyRoutes(s)
 	errs = append(errs, p.applyListeners(s)...)
 	p.noteAddresses()
-	if len(removed(old.Clusters, s.Clusters)) > 0 {
-		if err := p.up.Apply(s); err != nil {
-			errs = append(errs, err)
-		}
-	}
 	p.snapshot.Store(s)
+	if len(removed(old.Clusters, s.Clusters)) > 0 {
+		p.removeLater()
+	}
 	return errors.Join(errs...)
+}
+
+var errEnded = errors.New("the proxy has ended")
+
+// removeGrace is how long clusters outlive the last route to them: a request that
+// has matched a route looks for the cluster a moment later.
+const removeGrace = time.Second
+
+// removeLater removes the clusters that the snapshot in force does not have; at
+// once while nothing serves.
+func (p *Proxy) removeLater() {
+	run := p.run
+	if run == nil || run.Err() != nil {
+		_ = p.up.Apply(p.snapshot.Load()) // its errors were told when it was applied with the others
+		return
+	}
+	p.wg.Go(func() {
+		t := time.NewTimer(removeGrace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-run.Done():
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		_ = p.up.Apply(p.snapshot.Load())
+	})
 }
 
 // withRemoved is s with the clusters it no longer has.
@@ -188,10 +217,22 @@ func (p *Proxy) applyRoutes(s *config.Snapshot) {
 			l.Store(s.Route(name))
 		}
 	}
+	wanted := map[string]bool{}
+	for _, r := range s.Listeners {
+		for _, ref := range r.Refs {
+			wanted[ref.Name] = true
+		}
+	}
 	for name, l := range p.routes {
-		if s.Routes[name] == nil && l.from != nil {
+		if s.Routes[name] != nil {
+			continue
+		}
+		if l.from != nil {
 			l.from = nil
 			l.Store(nil)
+		}
+		if !wanted[name] {
+			delete(p.routes, name) // no connection manager will look here again
 		}
 	}
 }
@@ -203,202 +244,4 @@ func (p *Proxy) liveRoute(name string) *liveRoute {
 		p.routes[name] = l
 	}
 	return l
-}
-
-// applyListeners adds, changes and removes listeners.
-func (p *Proxy) applyListeners(s *config.Snapshot) (errs []error) {
-	for name, r := range s.Listeners {
-		if err := p.applyListener(name, r, s.Listener(name)); err != nil {
-			p.stats.CreateFailure.Inc()
-			errs = append(errs, err) // it names the listener
-		}
-	}
-	for name, l := range p.listeners {
-		if s.Listeners[name] == nil {
-			p.stats.Removed.Inc()
-			delete(p.listeners, name)
-			p.retire(l)
-		}
-	}
-	p.stats.Active.Set(int64(len(p.listeners)))
-	return errs
-}
-
-func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.Listener) error {
-	old := p.listeners[name]
-	if old != nil && old.from == r {
-		return nil
-	}
-	if old != nil {
-		err := old.l.Update(m)
-		if err == nil {
-			old.from = r
-			p.stats.InPlace.Inc()
-			return nil
-		}
-		if !errors.Is(err, listener.ErrSockets) {
-			return err
-		}
-	}
-	l, err := listener.New(m, listener.Options{
-		Log: p.log, Stats: p.scope, Context: p.buildContext(),
-		Workers: p.o.Workers, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
-	})
-	if err != nil {
-		return err
-	}
-	n := &live{l: l, from: r}
-	p.listeners[name] = n
-	if p.run != nil {
-		p.start(n)
-	}
-	if old != nil {
-		p.stats.Modified.Inc()
-		p.retire(old)
-		return nil
-	}
-	p.stats.Added.Inc()
-	p.log.Info("listening", zap.String("listener", name), zap.Stringers("addresses", l.Addresses()))
-	return nil
-}
-
-func (p *Proxy) buildContext() filters.BuildContext {
-	return filters.BuildContext{
-		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers,
-		Routes: func(name string) *route.Live { return &p.liveRoute(name).Live },
-	}
-}
-
-// start runs a listener; p.mu is held.
-func (p *Proxy) start(l *live) {
-	ctx, cancel := context.WithCancel(p.run)
-	l.stop, l.done = cancel, make(chan struct{})
-	p.wg.Go(func() {
-		defer close(l.done)
-		if err := l.l.Run(ctx); err != nil && ctx.Err() == nil {
-			p.log.Error("listener ended", zap.Error(err))
-		}
-	})
-}
-
-// retire lets a removed listener's connections end within the drain time.
-func (p *Proxy) retire(l *live) {
-	l.l.StopAccepting()
-	l.l.Drain()
-	if l.done == nil {
-		l.l.Close()
-		return
-	}
-	p.stats.Draining.Inc()
-	run := p.run
-	p.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(run, p.o.DrainTime)
-		defer cancel()
-		defer p.stats.Draining.Dec()
-		awaitIdle(ctx, l.l)
-		p.stopListener(l)
-		<-l.done
-	})
-}
-
-func (p *Proxy) stopListener(l *live) {
-	if l.stop != nil {
-		l.stop()
-	}
-}
-
-// Drain stops accepting, asks every connection to end, and returns when all have
-// or ctx ends.
-func (p *Proxy) Drain(ctx context.Context) { p.drain(ctx, func(*live) bool { return true }) }
-
-// DrainInbound does so for the listeners whose traffic_direction is INBOUND.
-func (p *Proxy) DrainInbound(ctx context.Context) {
-	p.drain(ctx, func(l *live) bool { return l.l.Config().Direction == clistener.Inbound })
-}
-
-func (p *Proxy) drain(ctx context.Context, which func(*live) bool) {
-	chosen := slices.DeleteFunc(p.all(), func(l *live) bool { return !which(l) })
-	for _, l := range chosen {
-		l.l.StopAccepting()
-		l.l.Drain()
-	}
-	for _, l := range chosen {
-		awaitIdle(ctx, l.l)
-	}
-}
-
-// idlePoll is how often a draining listener is looked at.
-const idlePoll = 20 * time.Millisecond
-
-// awaitIdle waits until a listener has no connection, or ctx ends.
-func awaitIdle(ctx context.Context, l *listener.Listener) {
-	t := time.NewTicker(idlePoll)
-	defer t.Stop()
-	for l.ActiveConns() > 0 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
-}
-
-func (p *Proxy) all() []*live {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := make([]*live, 0, len(p.listeners))
-	for _, l := range p.listeners {
-		out = append(out, l)
-	}
-	return out
-}
-
-// Addresses are those that the listeners are bound to, sorted; it takes no lock.
-func (p *Proxy) Addresses() []netip.AddrPort { return *p.addrs.Load() }
-
-// noteAddresses makes Addresses true again; p.mu is held.
-func (p *Proxy) noteAddresses() {
-	out, byAddr := []netip.AddrPort{}, map[netip.AddrPort]*listener.Listener{}
-	for _, l := range p.listeners {
-		for _, a := range l.l.Addresses() {
-			out = append(out, a)
-			byAddr[a] = l.l
-		}
-	}
-	p.byAddr.Store(&byAddr)
-	sort.Slice(out, func(i, j int) bool { return out[i].Compare(out[j]) < 0 })
-	p.addrs.Store(&out)
-}
-
-// find gives the listener of a destination, for use_original_dst: that of the
-// address itself, else that of its port on every address (Envoy: the same).
-func (p *Proxy) find(dst netip.AddrPort) *listener.Listener {
-	m := *p.byAddr.Load()
-	if l := m[dst]; l != nil {
-		return l
-	}
-	any := netip.IPv4Unspecified()
-	if dst.Addr().Is6() {
-		any = netip.IPv6Unspecified()
-	}
-	return m[netip.AddrPortFrom(any, dst.Port())]
-}
-
-// A ListenerInfo is a running listener, for the admin interface.
-type ListenerInfo struct {
-	Name      string
-	Addresses []netip.AddrPort
-	Active    int // connections
-}
-
-// Listeners lists the running listeners by name.
-func (p *Proxy) Listeners() []ListenerInfo {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := make([]ListenerInfo, 0, len(p.listeners))
-	for name, l := range p.listeners {
-		out = append(out, ListenerInfo{name, l.l.Addresses(), l.l.ActiveConns()})
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
-	return out
 }

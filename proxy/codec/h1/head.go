@@ -61,8 +61,6 @@ type Message struct {
 
 type span struct{ off, n int }
 
-func (s span) of(h *header.Headers) []byte { return h.Bytes()[s.off : s.off+s.n] }
-
 // scanner finds the end of a head that arrives in pieces, looking at no byte
 // twice.
 type scanner struct{ seen int }
