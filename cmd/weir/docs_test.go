@@ -109,7 +109,8 @@ func TestStatsDocs(t *testing.T) {
 		{"<stat_prefix>.http_local_rate_limit.", "filters/http/localratelimit.Stats", stats.Names[localratelimit.Stats]()},
 		{"cluster.<name>.", "proxy/upstream.Stats", stats.Names[upstream.Stats]()},
 		{"cluster.<name>.", "proxy/stats.Codes; with the first response", []stats.Name{
-			{Kind: stats.KindCounter, Name: "upstream_rq_completed"}, {Kind: stats.KindCounter, Name: "upstream_rq_<class>xx"},
+			{Kind: stats.KindCounter, Name: "upstream_rq_completed"},
+			{Kind: stats.KindCounter, Name: "upstream_rq_<class>xx"},
 			{Kind: stats.KindCounter, Name: "upstream_rq_<status>"},
 		}},
 		{"cluster.<name>.circuit_breakers.<priority>., with track_remaining", "proxy/upstream.Remaining", stats.Names[upstream.Remaining]()},

@@ -19,18 +19,18 @@ import (
 
 // interceptFlags say what traffic is taken.
 type interceptFlags struct {
-	name                        string
-	port                        uint16
-	interfaces                  []string
-	includeCIDRs                string
-	excludeCIDRs                string
-	excludePorts                string
-	excludeAddrs                []string
-	mark, ownMark               uint32
-	table                       int
-	onDown                      string
-	local, ssh, replySpoofed    bool
-	ipv4Only, ipv6Only, jsonOut bool
+	name                     string
+	port                     uint16
+	interfaces               []string
+	includeCIDRs             string
+	excludeCIDRs             string
+	excludePorts             string
+	excludeAddrs             []string
+	mark, ownMark            uint32
+	table                    int
+	onDown                   string
+	local, ssh, replySpoofed bool
+	ipv4Only, ipv6Only       bool
 }
 
 func (i *interceptFlags) add(f *pflag.FlagSet) {

@@ -145,7 +145,8 @@ func compile(c command) (op, error) {
 		if elsewhere(c.name) {
 			return op{}, fmt.Errorf("valid in Envoy, not supported here: %s", c.name)
 		}
-		return op{}, fmt.Errorf("Not supported field in StreamInfo: %s", c.name) //nolint:staticcheck // Envoy's words
+		//lint:ignore ST1005 Envoy's words
+		return op{}, fmt.Errorf("Not supported field in StreamInfo: %s", c.name)
 	}
 	switch {
 	case e.takes == nothing && (c.args != "" || c.hasMax):
@@ -153,7 +154,8 @@ func compile(c command) (op, error) {
 	case e.takes&required != 0 && c.args == "":
 		return op{}, fmt.Errorf("%s requires parameters", c.name)
 	case e.takes&length == 0 && c.hasMax:
-		return op{}, fmt.Errorf("%s does not allow length to be specified.", c.name) //nolint:staticcheck // Envoy's words
+		//lint:ignore ST1005 Envoy's words
+		return op{}, fmt.Errorf("%s does not allow length to be specified.", c.name)
 	case e.takes&(required|optional) == 0 && c.args != "":
 		return op{}, fmt.Errorf("%s does not take any parameters", c.name)
 	}

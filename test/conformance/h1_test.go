@@ -66,7 +66,6 @@ type player struct {
 	up       *net.TCPConn
 	bytewise bool
 	over     bool // the client's side has ended
-	passed   bool // … as a byte stream of its own
 }
 
 func play(t *testing.T, s *script, bytewise bool) {

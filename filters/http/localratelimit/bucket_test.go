@@ -72,7 +72,7 @@ func TestBucketOfAConnectionGoesWithIt(t *testing.T) {
 	}
 	func() {
 		a, b := conn.New(nil), conn.New(nil)
-		if p.of(a, now) == p.of(b, now) || p.of(a, now) != p.of(a, now) {
+		if first := p.of(a, now); first == p.of(b, now) || first != p.of(a, now) {
 			t.Error("buckets are mixed up")
 		}
 		if n := testing.AllocsPerRun(100, func() { p.of(a, now) }); n > 0 {

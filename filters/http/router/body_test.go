@@ -17,7 +17,7 @@ import (
 // TestEarlyResponseDoesNotWaitForTheRequest has a client that sends a part of its
 // body and then waits for the response, which comes at once.
 func TestEarlyResponseDoesNotWaitForTheRequest(t *testing.T) {
-	o := origin(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 403) })
+	o := origin(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) })
 	r := newRig(t, toA, map[string]string{"a": o})
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
@@ -43,7 +43,7 @@ func TestRetryKeepsTheWholeBody(t *testing.T) {
 	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1) == 1 {
 			_, _ = io.CopyN(io.Discard, r.Body, 1000)
-			http.Error(w, "no", 503)
+			http.Error(w, "no", http.StatusServiceUnavailable)
 			return
 		}
 		b, err := io.ReadAll(r.Body)
@@ -72,7 +72,7 @@ func TestBodyBeyondTheBufferIsNotRetried(t *testing.T) {
 	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
 		n.Add(1)
 		_, _ = io.Copy(io.Discard, r.Body)
-		http.Error(w, "no", 503)
+		http.Error(w, "no", http.StatusServiceUnavailable)
 	})
 	routes := strings.Replace(toA, `"cluster":"a"`, `"cluster":"a","retry_policy":{"retry_on":"5xx"}`, 1)
 	routes = strings.Replace(routes, `"domains":["*"],`, `"domains":["*"],"per_request_buffer_limit_bytes":100000,`, 1)

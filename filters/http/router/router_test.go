@@ -55,7 +55,7 @@ func TestRetriesUntilItSucceeds(t *testing.T) {
 	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		if n.Add(1) < 3 {
-			http.Error(w, "no", 503)
+			http.Error(w, "no", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintf(w, "%s %s", r.Header.Get("x-envoy-attempt-count"), b)
