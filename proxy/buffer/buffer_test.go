@@ -63,6 +63,7 @@ func TestSpaceAfterAnEmptyTail(t *testing.T) {
 }
 
 func TestABlockIsTakenAndGivenBackWithoutAllocating(t *testing.T) {
+	skipUnderRace(t)
 	p := make([]byte, 1000)
 	if n := testing.AllocsPerRun(1000, func() {
 		var b Buf

@@ -122,31 +122,34 @@ func (m *Manager) serve(c *conn.Conn, srv *h1.Server, start time.Time) error {
 	if d := m.cfg.MaxConnDuration; d > 0 {
 		maxAge = start.Add(d)
 	}
+	now := start
 	for n := uint32(1); ; n++ {
-		if err := srv.Await(m.idleUntil(maxAge)); err != nil {
+		if err := srv.Await(m.idleUntil(now, maxAge)); err != nil {
 			return m.ended(c, srv, err, maxAge)
 		}
 		s := m.streams.Get().(*stream.Stream)
 		s.Begin(c, srv, m.live, rand.Uint64())
 		last := m.cfg.MaxRequestsPerConn > 0 && n >= m.cfg.MaxRequestsPerConn
 		more, err := m.exchange(s, srv, last)
+		now = s.Info.End
 		s.Recycle()
 		m.streams.Put(s)
 		if !more {
 			return err
 		}
-		if !maxAge.IsZero() && !time.Now().Before(maxAge) {
+		if !maxAge.IsZero() && !now.Before(maxAge) {
 			m.stats.CxMaxDuration.Inc()
 			return nil
 		}
 	}
 }
 
-func (m *Manager) idleUntil(maxAge time.Time) time.Time {
+// idleUntil is how long the next request is waited for from now on.
+func (m *Manager) idleUntil(now, maxAge time.Time) time.Time {
 	if m.cfg.IdleTimeout == 0 {
 		return maxAge
 	}
-	idle := time.Now().Add(m.cfg.IdleTimeout)
+	idle := now.Add(m.cfg.IdleTimeout)
 	if !maxAge.IsZero() && maxAge.Before(idle) {
 		return maxAge
 	}

@@ -48,7 +48,10 @@ func (e *exchange) deliver() error {
 			return err
 		}
 	}
-	i.UpstreamDone = time.Now()
+	i.UpstreamDone = i.UpstreamFirstByte
+	if e.waited {
+		i.UpstreamDone = time.Now()
+	}
 	e.pump.join()
 	e.at = nil
 	at.Release()
@@ -66,6 +69,7 @@ func (e *exchange) body() error {
 	splice := !s.Chain().LooksAtResponseBody()
 	for {
 		if at.Waits() {
+			e.waited = true
 			if err := s.Codec().Flush(); err != nil {
 				return e.clientLost(err)
 			}

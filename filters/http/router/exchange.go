@@ -24,6 +24,7 @@ type exchange struct {
 	vars route.Vars
 
 	at        *upstream.Attempt // the try under way
+	waited    bool              // the response's body did not come with its head
 	reported  bool              // its outcome was told to its host
 	tookRetry bool
 	tried     []*upstream.Host

@@ -1,0 +1,7 @@
+//go:build !race
+
+package buffer
+
+import "testing"
+
+func skipUnderRace(*testing.T) {}
