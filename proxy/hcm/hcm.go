@@ -110,7 +110,9 @@ func (m *Manager) ServeConn(c *conn.Conn) error {
 	} else {
 		st.CxDestroyLocal.Inc()
 	}
+	st.CxRxBytes.Add(srv.BytesIn())
 	st.CxTxBytes.Add(srv.BytesOut())
+	c.Info.BytesReceived, c.Info.BytesSent = srv.BytesIn(), srv.BytesOut()
 	st.CxLength.Record(uint64(time.Since(start).Milliseconds()))
 	return err
 }

@@ -7,6 +7,7 @@
 package stream
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -132,9 +133,24 @@ func (s *Stream) Route() *route.Route {
 		s.route = nil
 		if t := s.Table(); t != nil {
 			s.route = t.Match(s.RouteRequest(), nil)
+			s.share()
 		}
 	}
 	return s.route
+}
+
+// share draws the share of percentage routing at once where a share has filter
+// configurations of its own: the filters before the router must see them. The draw
+// is the request's own, so the router's is the same, unless the hash policy decides.
+func (s *Stream) share() {
+	if s.route == nil || s.route.Forward == nil || s.route.Forward.Weighted == nil {
+		return
+	}
+	w := s.route.Forward.Weighted
+	if w.UseHashPolicy || !slices.ContainsFunc(w.Clusters, func(c route.ClusterWeight) bool { return len(c.FilterConfigs) > 0 }) {
+		return
+	}
+	_, _, s.weight = s.route.Forward.Pick(s.RouteRequest(), 0, false, nil)
 }
 
 // ClearRoute forgets the route, so that the next Route matches again: for a

@@ -40,6 +40,17 @@ route_config:
           mutations:
             request_mutations: [{append: {header: {key: x-route, value: "%REQ(x-a)%"}}}]
             response_mutations: [{remove: x-b}]
+    - match: {prefix: /share}
+      route:
+        weighted_clusters:
+          clusters:
+          - name: a
+            weight: 1
+            typed_per_filter_config:
+              change:
+                "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute
+                mutations:
+                  request_mutations: [{append: {header: {key: x-share, value: "1"}}}]
     - match: {prefix: /direct}
       direct_response: {status: 403}
     - match: {prefix: /}
@@ -88,6 +99,7 @@ func TestChanges(t *testing.T) {
 				"response_mutations: [{remove_on_match: {key_matcher: {prefix: x-B, ignore_case: true}}}]", "/", "", "",
 		},
 		{"the route's after", "request_mutations: [{append: {header: {key: x-a, value: new}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}}]", "/own", "x-a=new x-route=new", ""},
+		{"a share's", "{}", "/share", "x-a=1 x-a=2 x-share=1", "x-b=3"},
 		{"replies of our own too", "response_mutations: [{append: {header: {key: x-c, value: \"%RESPONSE_CODE%\"}}}]", "/direct", "", "x-c=403"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -34,13 +34,14 @@ type Server struct {
 	rules *RequestRules
 
 	// owned by the goroutine that reads
-	in      netio.Timed
-	scan    scanner
-	body    bodyReader
-	pending int // bytes of c.In that ReadBody has given out
-	until   time.Time
-	large   *[]byte
-	checked bool // the request line of the head under way was looked at
+	in       netio.Timed
+	scan     scanner
+	body     bodyReader
+	pending  int // bytes of c.In that ReadBody has given out
+	until    time.Time
+	large    *[]byte
+	received uint64
+	checked  bool // the request line of the head under way was looked at
 
 	// owned by the goroutine that writes
 	out   output
@@ -58,7 +59,7 @@ type Server struct {
 // NewServer makes the server half of a connection; c.In may hold the first bytes.
 // writeIdle is the longest the client may take nothing of a response.
 func NewServer(c *conn.Conn, r *RequestRules, writeIdle time.Duration) *Server {
-	s := &Server{c: c, rules: r}
+	s := &Server{c: c, rules: r, received: uint64(c.In.Len())}
 	s.in = netio.Timed{C: c.Conn, Wake: s.wake}
 	s.out = output{io: &s.in, idle: writeIdle}
 	return s
@@ -112,7 +113,7 @@ func (s *Server) ReadRequest(h, t *header.Headers, until time.Time) (*Message, e
 		if err := s.checkLine(in.Bytes()); err != nil {
 			return nil, err
 		}
-		if _, err := s.in.ReadBuf(in, until); err != nil {
+		if err := s.more(until); err != nil {
 			if err == io.EOF {
 				err = ErrUnexpectedEOF
 			}
@@ -167,7 +168,7 @@ func (s *Server) awaitFirst(idle time.Time) error {
 		if s.c.SetIdle(true) && in.Len() == 0 {
 			return s.lastCall(idle)
 		}
-		_, err := s.in.ReadBuf(in, idle)
+		err := s.more(idle)
 		s.c.SetIdle(false)
 		if err == ErrDrained {
 			return s.lastCall(idle)
@@ -184,7 +185,9 @@ func (s *Server) lastCall(time.Time) error {
 	if err := s.c.SetReadDeadline(time.Now().Add(drainGrace)); err != nil {
 		return err
 	}
-	if _, err := s.c.ReadBuf(&s.c.In); err != nil {
+	n, err := s.c.ReadBuf(&s.c.In)
+	s.received += uint64(n)
+	if err != nil {
 		return ErrDrained
 	}
 	return nil
@@ -221,7 +224,7 @@ func (s *Server) ReadBody() (p []byte, end bool, err error) {
 			return s.readLarge()
 		}
 		in.Release()
-		if _, err := s.in.ReadBuf(in, s.until); err != nil {
+		if err := s.more(s.until); err != nil {
 			if err == io.EOF {
 				err = ErrUnexpectedEOF
 			}
@@ -241,6 +244,7 @@ func (s *Server) readLarge() ([]byte, bool, error) {
 		b = b[:s.body.left]
 	}
 	n, err := s.in.Read(b, s.until)
+	s.received += uint64(n)
 	if err != nil {
 		if err == io.EOF {
 			err = ErrUnexpectedEOF
@@ -399,6 +403,17 @@ func (s *Server) FinishRequest() bool {
 
 // Unwritten tells whether nothing of the response has left us.
 func (s *Server) Unwritten() bool { return s.out.sent == 0 }
+
+// more reads some bytes until a moment.
+func (s *Server) more(until time.Time) error {
+	n, err := s.in.ReadBuf(&s.c.In, until)
+	s.received += uint64(n)
+	return err
+}
+
+// BytesIn is the number of bytes that came on this connection, those included that
+// were in before the Server was made.
+func (s *Server) BytesIn() uint64 { return s.received }
 
 // BytesOut is the number of bytes handed to the system on this connection.
 func (s *Server) BytesOut() uint64 { return s.out.sent }
