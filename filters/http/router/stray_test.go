@@ -14,7 +14,7 @@ import (
 func TestResponseToNobodyIsNotDelivered(t *testing.T) {
 	ln := listen(t)
 	var n atomic.Int32
-	said := make(chan struct{}, 16)
+	speak, spoken := make(chan struct{}), make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -33,9 +33,9 @@ func TestResponseToNobodyIsNotDelivered(t *testing.T) {
 					}
 					k := n.Add(1)
 					fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", k)
-					<-said
+					<-speak
 					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray")
-					said <- struct{}{}
+					spoken <- struct{}{}
 				}
 			}()
 		}
@@ -50,7 +50,7 @@ func TestResponseToNobodyIsNotDelivered(t *testing.T) {
 		if code, _, body := get(t, c, "http://"+r.addr+"/"); code != 200 || body != fmt.Sprint(i) {
 			t.Fatalf("request %d: %d %q", i, code, body)
 		}
-		said <- struct{}{}
-		<-said // written
+		speak <- struct{}{}
+		<-spoken
 	}
 }
