@@ -31,6 +31,7 @@ type Config struct {
 	StreamIdle         time.Duration // default 5 min, 0 off
 	RequestTimeout     time.Duration // whole request; 0 off
 	HeadersTimeout     time.Duration // head of a request; 0 off
+	DelayedClose       time.Duration // how long a client that still sends is listened to at the end; default 1 s, 0 off
 	Upgrades           []route.Upgrade
 	Proxy100Continue   bool
 

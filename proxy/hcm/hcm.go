@@ -242,13 +242,12 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 	return more, nil
 }
 
-// lingerTime bounds how long what a refused client still sends is thrown away:
-// closing with unread bytes would reset the connection, and the response with it
-// (RFC 9112 §9.6; Envoy: delayed_close_timeout, 1 s).
-const lingerTime = time.Second
-
+// linger throws away what a client still sends to a connection that ends, for a
+// time: closing with unread bytes would reset the connection, and the response with
+// it (RFC 9112 §9.6; Envoy: delayed_close_timeout).
 func (m *Manager) linger(c *conn.Conn) {
-	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+	d := m.cfg.DelayedClose
+	if d == 0 || c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(d)) != nil {
 		return
 	}
 	var b [4096]byte

@@ -67,7 +67,7 @@ func newRig(t testing.TB, routes string, origins map[string]string, edit ...func
 	}
 	cfg := &hcm.Config{
 		StatPrefix: "test", Table: table, Filters: []extension.Parsed{p}, ServerName: "weir",
-		GenerateRequestID: true, IdleTimeout: time.Hour, StreamIdle: time.Minute,
+		GenerateRequestID: true, IdleTimeout: time.Hour, StreamIdle: time.Minute, DelayedClose: time.Second,
 	}
 	clusters := map[string]*cluster.Cluster{}
 	for name, addr := range origins {

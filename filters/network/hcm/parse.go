@@ -19,10 +19,11 @@ import (
 
 // Defaults that Envoy documents for the connection manager.
 const (
-	defaultIdle       = time.Hour
-	defaultStreamIdle = 5 * time.Minute
-	defaultHeadKB     = 60
-	defaultServerName = "weir" // Envoy's own default is its own name
+	defaultIdle         = time.Hour
+	defaultStreamIdle   = 5 * time.Minute
+	defaultDelayedClose = time.Second
+	defaultHeadKB       = 60
+	defaultServerName   = "weir" // Envoy's own default is its own name
 )
 
 // parse turns the message into the model; the error has every mistake with its
@@ -47,6 +48,7 @@ func parse(m *hcmv3.HttpConnectionManager, ctx *extension.Context) (*hcm.Config,
 		Proxy100Continue:             m.Proxy_100Continue,
 		StreamIdle:                   l.Duration("stream_idle_timeout", m.StreamIdleTimeout, defaultStreamIdle),
 		RequestTimeout:               l.Duration("request_timeout", m.RequestTimeout, 0),
+		DelayedClose:                 l.Duration("delayed_close_timeout", m.DelayedCloseTimeout, defaultDelayedClose),
 		HeadersTimeout:               l.Duration("request_headers_timeout", m.RequestHeadersTimeout, 0),
 	}
 	if c.ServerName == "" {

@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.ServerName != "weir" || c.IdleTimeout != time.Hour || c.StreamIdle != 5*time.Minute || !c.GenerateRequestID ||
+	if c.ServerName != "weir" || c.IdleTimeout != time.Hour || c.StreamIdle != 5*time.Minute || c.DelayedClose != time.Second || !c.GenerateRequestID ||
 		c.Rules.MaxHead != 60<<10 || c.Rules.MaxFields != 100 || c.RouteName != "r" || c.RequestTimeout != 0 {
 		t.Errorf("%+v", c)
 	}
