@@ -343,7 +343,7 @@ func (m *Manager) refuse(s *stream.Stream, srv *h1.Server, err error) {
 			m.stats.RqTooLarge.Inc()
 		}
 		s.Request.Reset()
-		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, pe.Body())
+		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, h1.Reason(pe.Status))
 		_ = srv.Flush()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		m.stats.RqHeaderTimeout.Inc()

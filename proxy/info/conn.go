@@ -50,6 +50,12 @@ type Conn struct {
 
 	// TLS termination.
 	TLSVersion, TLSCipher, NegotiatedALPN string
+	TLSSessionID                          string       // hexadecimal; "" when there is none
+	TLSResumed                            bool         // a session was taken up again
+	PeerCertificate                       *Certificate // of the client; nil when it presented none
+	PeerValidated                         bool         // … and it was verified
+	LocalCertificate                      *Certificate // ours; nil without TLS
+	TLSFailure                            string       // Envoy: DOWNSTREAM_TRANSPORT_FAILURE_REASON
 
 	// The end. BytesReceived and BytesSent are from and to downstream.
 	BytesReceived, BytesSent uint64

@@ -1,23 +1,17 @@
 package h1
 
-import "fmt"
+import "github.com/weirproxy/weir/proxy/codec"
 
-// A ProtocolError is a message that breaks a rule. A request is answered with
-// Status and the connection closed; a response is answered 502 to the client.
-type ProtocolError struct {
-	Status int    // what to answer a request with
-	Detail string // response code detail, constant, in Envoy's style
-	Rule   string // the rule that was broken and where it stands
+// A ProtocolError is a message that breaks a rule.
+type ProtocolError = codec.ProtocolError
+
+func bad(detail, rule string) *ProtocolError {
+	return &ProtocolError{Status: 400, Detail: detail, Rule: rule}
 }
 
-// Error implements error.
-func (e *ProtocolError) Error() string { return fmt.Sprintf("%s (%s)", e.Rule, e.Detail) }
-
-func bad(detail, rule string) *ProtocolError { return &ProtocolError{400, detail, rule} }
-
-// Body is what a refused request is answered with: the reason phrase, as Envoy
+// Reason is what a refused request is answered with: the reason phrase, as Envoy
 // does.
-func (e *ProtocolError) Body() string { return reasons[e.Status] }
+func Reason(status int) string { return reasons[status] }
 
 // The rules a message can break; each is one value, so that they can be counted
 // and compared.
@@ -25,8 +19,8 @@ var (
 	ErrStartLine      = bad("http1.invalid_request_line", "request line is not method SP target SP version (RFC 9112 §3)")
 	ErrMethod         = bad("http1.invalid_method", "method is not a token (RFC 9110 §9.1)")
 	ErrTarget         = bad("http1.invalid_url", "request target has invalid bytes (RFC 9112 §3.2)")
-	ErrVersion        = &ProtocolError{505, "http1.unsupported_version", "version is not HTTP/1.0 or HTTP/1.1 (RFC 9112 §2.3)"}
-	ErrHTTP10         = &ProtocolError{426, "low_version", "HTTP/1.0 is not accepted here (Envoy: accept_http_10)"}
+	ErrVersion        = &ProtocolError{Status: 505, Detail: "http1.unsupported_version", Rule: "version is not HTTP/1.0 or HTTP/1.1 (RFC 9112 §2.3)"}
+	ErrHTTP10         = &ProtocolError{Status: 426, Detail: "low_version", Rule: "HTTP/1.0 is not accepted here (Envoy: accept_http_10)"}
 	ErrBareLF         = bad("http1.bare_lf", "line ends with LF alone (RFC 9112 §2.2)")
 	ErrBareCR         = bad("http1.bare_cr", "CR not followed by LF (RFC 9112 §2.2)")
 	ErrObsFold        = bad("http1.obs_fold", "folded field line (RFC 9112 §5.2)")
@@ -39,12 +33,12 @@ var (
 	ErrLengths        = bad("http1.differing_content_lengths", "Content-Lengths differ (RFC 9112 §6.3)")
 	ErrLengthAndTE    = bad("http1.content_length_and_transfer_encoding", "both Content-Length and Transfer-Encoding (RFC 9112 §6.1)")
 	ErrTE             = bad("http1.invalid_transfer_encoding", "Transfer-Encoding does not end in one chunked (RFC 9112 §6.3)")
-	ErrTECoding       = &ProtocolError{501, "http1.unsupported_transfer_encoding", "transfer coding other than chunked (RFC 9112 §6.1)"}
+	ErrTECoding       = &ProtocolError{Status: 501, Detail: "http1.unsupported_transfer_encoding", Rule: "transfer coding other than chunked (RFC 9112 §6.1)"}
 	ErrTEIn10         = bad("http1.transfer_encoding_in_http10", "Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)")
-	ErrExpect         = &ProtocolError{417, "http1.unknown_expectation", "expectation other than 100-continue (RFC 9110 §10.1.1)"}
-	ErrHeadSize       = &ProtocolError{431, "http1.headers_too_large", "head is larger than allowed (Envoy: max_request_headers_kb)"}
-	ErrFieldCount     = &ProtocolError{431, "http1.too_many_headers", "more fields than allowed (Envoy: max_headers_count)"}
-	ErrTargetSize     = &ProtocolError{414, "http1.url_too_long", "request target is longer than allowed"}
+	ErrExpect         = &ProtocolError{Status: 417, Detail: "http1.unknown_expectation", Rule: "expectation other than 100-continue (RFC 9110 §10.1.1)"}
+	ErrHeadSize       = &ProtocolError{Status: 431, Detail: "http1.headers_too_large", Rule: "head is larger than allowed (Envoy: max_request_headers_kb)"}
+	ErrFieldCount     = &ProtocolError{Status: 431, Detail: "http1.too_many_headers", Rule: "more fields than allowed (Envoy: max_headers_count)"}
+	ErrTargetSize     = &ProtocolError{Status: 414, Detail: "http1.url_too_long", Rule: "request target is longer than allowed"}
 	ErrChunkSize      = bad("http1.invalid_chunk_size", "chunk size is not hexadecimal, or too large (RFC 9112 §7.1)")
 	ErrChunkExt       = bad("http1.invalid_chunk_extension", "chunk extension is malformed or too long (RFC 9112 §7.1.1)")
 	ErrChunkEnd       = bad("http1.invalid_chunk_end", "chunk does not end with CRLF (RFC 9112 §7.1)")
@@ -53,6 +47,6 @@ var (
 	ErrStatusLine     = bad("http1.invalid_status_line", "status line is malformed (RFC 9112 §4)")
 	ErrUnderscore     = bad("http1.unexpected_underscore", "field name with an underscore (Envoy: headers_with_underscores_action)")
 	ErrConnectionHop  = bad("http1.connection_names_framing_field", "Connection names a field that frames or routes the message (RFC 9110 §7.6.1)")
-	ErrUnexpectedEOF  = bad("http1.unexpected_eof", "connection ended inside a message (RFC 9112 §8)")
+	ErrUnexpectedEOF  = codec.ErrUnexpectedEOF
 	ErrConnectContent = bad("http1.connect_with_content", "CONNECT with a body (RFC 9110 §9.3.6)")
 )
