@@ -5,7 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/upstream/breaker"
 )
@@ -14,11 +16,13 @@ import (
 // caller's until Release, Close or Abort, after which it must not be touched: it
 // may already serve another request.
 type Attempt struct {
-	*h1.Client
-	Host   *Host
-	Reused bool // the connection has carried a request before
+	codec.Exchange
+	Host     *Host
+	Protocol info.Protocol
+	Reused   bool // the connection has carried a request before
 
 	// set when opened, never changed
+	client *h1.Client
 	sock   *netio.Socket
 	key    poolKey
 	gen    [2]uint32 // of the cluster and the host
@@ -91,7 +95,7 @@ func (a *Attempt) Report(o Outcome) {
 // another exchange, and is closed otherwise.
 func (a *Attempt) Release() {
 	a.finish()
-	reusable := a.Client.Settle()
+	reusable := a.client.Settle()
 	c := a.Host.cluster
 	cfg := c.cfg.Load()
 	now := time.Now()
@@ -147,7 +151,7 @@ func (a *Attempt) Abort() {
 		return
 	}
 	a.forget()
-	_ = a.Client.Abort()
+	_ = a.client.Abort()
 	c.closed(a.Host, a.key.high, by, a.opened)
 }
 
@@ -157,7 +161,7 @@ func (a *Attempt) destroy(by end) {
 		return
 	}
 	a.forget()
-	_ = a.Client.Close() // nothing is waiting to be written that anybody wants
+	_ = a.client.Close() // nothing is waiting to be written that anybody wants
 	a.Host.cluster.closed(a.Host, a.key.high, by, a.opened)
 }
 
@@ -195,7 +199,7 @@ func (a *Attempt) destroyKeepingSlot() {
 		return
 	}
 	a.forget()
-	_ = a.Client.Close()
+	_ = a.client.Close()
 	st := a.Host.cluster.stats
 	st.CxActive.Dec()
 	st.CxDestroy.Inc()

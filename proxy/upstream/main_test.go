@@ -221,7 +221,7 @@ func roundTrip(t testing.TB, a *Attempt) {
 	if err := a.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	msg, err := a.ReadHeaders(&resp)
+	code, err := a.ReadHeaders(&resp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func roundTrip(t testing.TB, a *Attempt) {
 			t.Fatal(err)
 		}
 	}
-	a.Report(Outcome{Code: msg.Code})
+	a.Report(Outcome{Code: code})
 }
 
 // until waits for a condition that another goroutine brings about.

@@ -110,8 +110,8 @@ func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) 
 	if err != nil {
 		return nil, failure, err
 	}
-	a := &Attempt{Host: h, sock: s, key: key, gen: gen, opened: time.Now()}
-	a.Client = h1.NewClient(s, c.m.clientOptions(c.cfg.Load()))
+	k := h1.NewClient(s, c.m.clientOptions(c.cfg.Load()))
+	a := &Attempt{Exchange: k, Host: h, Protocol: info.HTTP11, client: k, sock: s, key: key, gen: gen, opened: time.Now()}
 	c.stats.CxHTTP1Total.Inc()
 	if w := c.m.o.Watcher; w != nil {
 		if err := w.Add(s, a.onHangup); err != nil {

@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -43,7 +43,7 @@ func (e *exchange) try() outcome {
 	}
 	e.reported = false
 	s.Info.UpstreamHost = e.at.Host.Address()
-	s.Info.UpstreamProtocol = info.HTTP11
+	s.Info.UpstreamProtocol = e.at.Protocol
 	s.Info.Reused = e.at.Reused
 	e.perTryHead()
 	e.at.Begin(e.wake)
@@ -166,7 +166,7 @@ func (e *exchange) await() outcome {
 		var until time.Time
 		until, e.bound = e.plan.until(e.deadline, e.bounds.idleFrom(e.lastActivity()))
 		e.at.SetReadDeadline(until)
-		msg, err := e.at.ReadHeaders(&e.s.Response)
+		code, err := e.at.ReadHeaders(&e.s.Response)
 		switch {
 		case err == errRearm:
 			if e.pump.take() {
@@ -176,12 +176,12 @@ func (e *exchange) await() outcome {
 		case e.stillActive(err):
 		case err != nil:
 			return e.broken(err)
-		case msg.Code == 101 && !e.upgrading():
+		case code == 101 && !e.upgrading():
 			return e.broken(errUnasked)
-		case msg.Code == 101 || msg.Code >= 200:
+		case code == 101 || code >= 200:
 			e.s.Info.UpstreamFirstByte = time.Now()
-			return outcome{code: msg.Code, head: &e.s.Response}
-		case msg.Code == 100 && !e.s.Request.Has(header.Expect):
+			return outcome{code: code, head: &e.s.Response}
+		case code == 100 && !e.s.Request.Has(header.Expect):
 			// Ours to swallow: the client got its own, or asked for none.
 		default:
 			if err := e.s.Codec().WriteInformational(&e.s.Response); err != nil {
@@ -192,7 +192,7 @@ func (e *exchange) await() outcome {
 }
 
 // errUnasked is a 101 to a request that asked for no upgrade (RFC 9110 §7.8).
-var errUnasked = &h1.ProtocolError{Status: 502, Detail: "http1.unexpected_upgrade", Rule: "101 to a request without Upgrade (RFC 9110 §7.8)"}
+var errUnasked = &codec.ProtocolError{Status: 502, Detail: "http1.unexpected_upgrade", Rule: "101 to a request without Upgrade (RFC 9110 §7.8)"}
 
 // upgrading tells whether the request asks for an upgrade, and may.
 func (e *exchange) upgrading() bool { return e.s.UpgradeType != nil }
@@ -200,7 +200,7 @@ func (e *exchange) upgrading() bool { return e.s.UpgradeType != nil }
 // stillActive tells whether the idle bound that ended a wait does not hold: the
 // request body went on meanwhile.
 func (e *exchange) stillActive(err error) bool {
-	return e.bound == idleTimeout && h1.Timeout(err) && e.bounds.idleFrom(e.lastActivity()).After(time.Now())
+	return e.bound == idleTimeout && codec.Timeout(err) && e.bounds.idleFrom(e.lastActivity()).After(time.Now())
 }
 
 // lastActivity is when a byte was last seen to move.
@@ -230,7 +230,7 @@ func (e *exchange) onTick() error {
 func (e *exchange) broken(err error) outcome {
 	e.s.Response.Reset()
 	at := e.at
-	var pe *h1.ProtocolError
+	var pe *codec.ProtocolError
 	o := outcome{reused: at.Reused, silent: !at.Started()}
 	mk := func(flag info.Flags, details string) *upstream.Error {
 		return &upstream.Error{Op: "request", Host: at.Host.Address(), Flag: flag, Details: details, Reused: at.Reused, Sent: at.Sent(), Err: err}
@@ -244,11 +244,11 @@ func (e *exchange) broken(err error) outcome {
 		o.client = e.pump.clientErr()
 		o.err = mk(info.DownstreamConnectionTermination, upstream.DetailsDownstreamAborted)
 		e.report(upstream.Outcome{Failure: upstream.Cancelled})
-	case h1.Timeout(err):
+	case codec.Timeout(err):
 		o.fired = e.bound
 		o.err = mk(o.fired.flag(), o.fired.details())
 		e.report(upstream.Outcome{Failure: upstream.Timeout})
-	case errors.As(err, &pe) && pe != h1.ErrUnexpectedEOF:
+	case errors.As(err, &pe) && pe != codec.ErrUnexpectedEOF:
 		e.cl.Stats().CxProtocolError.Inc()
 		o.err = mk(info.UpstreamProtocolError, "protocol_error")
 		e.report(upstream.Outcome{Failure: upstream.Protocol})

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/codec/h1"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
@@ -74,10 +75,10 @@ func (e *exchange) readPiece() ([]byte, bool, error) {
 func (e *exchange) requestFailed(err error) {
 	s := e.s
 	s.MustClose()
-	var pe *h1.ProtocolError
+	var pe *codec.ProtocolError
 	switch {
-	case errors.As(err, &pe) && pe != h1.ErrUnexpectedEOF:
-		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, pe.Body())
+	case errors.As(err, &pe) && pe != codec.ErrUnexpectedEOF:
+		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, h1.Reason(pe.Status))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		switch now := time.Now(); {
 		case passed(s.RequestDeadline, now):
@@ -145,7 +146,7 @@ func (p *pump) run() {
 			p.client = err
 			p.mu.Unlock()
 			p.finished.Store(true)
-			_ = p.at.Conn().SetReadDeadline(time.Unix(1, 0)) // wakes whoever awaits the response
+			p.at.WakeReader() // wakes whoever awaits the response
 			return
 		}
 		p.active.Store(time.Now().UnixNano())
@@ -159,7 +160,7 @@ func (p *pump) run() {
 		}
 		if end {
 			p.finished.Store(true)
-			_ = p.at.Conn().SetReadDeadline(time.Unix(1, 0)) // the clocks of a whole request start
+			p.at.WakeReader() // the clocks of a whole request start
 			return
 		}
 	}
@@ -273,12 +274,11 @@ func (p *pump) join() {
 	}
 	if !p.finished.Load() {
 		p.stopping.Store(true)
-		_ = p.at.Conn().CloseWrite()
 		t := time.NewTicker(joinEvery)
 		defer t.Stop()
 		for waiting := true; waiting; {
 			p.e.s.Codec().Interrupt()
-			_ = p.at.Conn().SetWriteDeadline(time.Unix(1, 0))
+			p.at.StopWriting()
 			select {
 			case <-p.done:
 				waiting = false

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
@@ -145,7 +145,7 @@ func (e *exchange) upstreamLost(err error) error {
 	switch {
 	case errors.Is(err, errGone), e.pump.clientErr() != nil:
 		return e.clientLost(err)
-	case h1.Timeout(err):
+	case codec.Timeout(err):
 		i.Flags |= e.bound.flag()
 		i.Details = e.bound.details()
 	default:

@@ -1,11 +1,11 @@
 package h1
 
 import (
-	"errors"
 	"io"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/buffer"
+	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/netio"
 )
@@ -16,6 +16,8 @@ type ClientOptions struct {
 	WriteIdle time.Duration // the longest the server may take nothing of a request; 0 for ever
 	Tick      time.Duration // how often Wake is called while a response is awaited; 0 never
 }
+
+var _ codec.Exchange = (*Client)(nil)
 
 // A Client is the upstream half of a connection: it writes a request and reads
 // its response, then the next. Writing and reading may be done by two goroutines
@@ -136,27 +138,37 @@ func (k *Client) Sent() bool { return k.apart || k.out.sent > k.sentBefore }
 // Started tells whether any byte of the current response has come.
 func (k *Client) Started() bool { return k.gotHead }
 
-// ReadHeaders sends what is in the output, if the request is complete, and waits for a response head and parses it into h, which it empties
-// first: a final one, or a 1xx that precedes it. The message is valid until the
-// next call.
-func (k *Client) ReadHeaders(h *header.Headers) (*Message, error) {
+// StopWriting implements codec.Exchange: it ends our direction, so that a write
+// that waits for room fails.
+func (k *Client) StopWriting() {
+	_ = k.c.CloseWrite()
+	_ = k.c.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// WakeReader implements codec.Exchange.
+func (k *Client) WakeReader() { _ = k.c.SetReadDeadline(time.Unix(1, 0)) }
+
+// ReadHeaders sends what is in the output, if the request is complete, and waits
+// for a response head and parses it into h, which it empties first: a final one, or
+// a 1xx that precedes it.
+func (k *Client) ReadHeaders(h *header.Headers) (code int, err error) {
 	h.Reset()
 	k.rerr = nil // a wait that was woken may be taken up again
 	for {
 		n, err := k.scan.next(k.buf.Bytes(), k.limits.MaxHead)
 		if err != nil {
-			return nil, k.fail(err)
+			return 0, k.fail(err)
 		}
 		if n > 0 {
 			err := parseResponse(k.buf.Bytes()[:n], h, &k.msg, &k.limits, k.head, k.connect)
 			k.buf.Consume(n)
 			if err != nil {
-				return nil, k.fail(err)
+				return 0, k.fail(err)
 			}
-			return &k.msg, nil
+			return k.msg.Code, nil
 		}
 		if err := k.fill(); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
 }
@@ -341,10 +353,4 @@ func (k *Client) drop() {
 		buffer.PutLarge(k.large)
 		k.large = nil
 	}
-}
-
-// Timeout tells whether an error of this package is a deadline that passed.
-func Timeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }
