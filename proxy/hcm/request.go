@@ -3,21 +3,23 @@ package hcm
 import (
 	"bytes"
 
-	"github.com/weirproxy/weir/proxy/codec/h1"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stream"
 )
 
+// A continuer is a codec that can leave the 100 (Continue) to the upstream.
+type continuer interface{ ProxyContinue() }
+
 // prepare makes a request canonical before anything is decided by it: host,
 // path, forwarding headers, request id. It answers, and returns false, when the
 // request may not go on (Envoy: ConnectionManagerUtility::mutateRequestHeaders).
-func (m *Manager) prepare(s *stream.Stream, srv *h1.Server, msg *h1.Message) bool {
+func (m *Manager) prepare(s *stream.Stream, codec continuer, a *arrival) bool {
 	cfg := m.cfg
 	switch {
-	case msg.Expect && cfg.Proxy100Continue:
-		srv.ProxyContinue()
-	case msg.Expect:
+	case a.expect && cfg.Proxy100Continue:
+		codec.ProxyContinue()
+	case a.expect:
 		s.Request.Del(header.Expect) // answered by the codec when the body is wanted
 	}
 	m.host(s)
