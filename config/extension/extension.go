@@ -9,6 +9,7 @@ package extension
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"google.golang.org/protobuf/types/known/anypb"
@@ -48,9 +49,6 @@ type Factory struct {
 	Build any
 }
 
-// A Ref is a resource that must be there before its owner can serve.
-type Ref struct{ TypeURL, Name string }
-
 // A Parsed is an extension's configuration, ready to be built.
 type Parsed struct {
 	Name     string // the instance's name in the configuration
@@ -72,13 +70,16 @@ func NewContext(r *Registry, resource string) *Context {
 }
 
 // Require says that the resource being decoded needs another before it serves.
-func (c *Context) Require(typeURL, name string) {
-	for _, r := range c.refs {
-		if r.TypeURL == typeURL && r.Name == name {
-			return
-		}
+func (c *Context) Require(typeURL, name string) { c.RequireFrom(typeURL, name, Source{}) }
+
+// RequireFrom does so for a resource that says itself where it comes from, and
+// gives the key by which the data plane knows it.
+func (c *Context) RequireFrom(typeURL, name string, from Source) (key string) {
+	r := Ref{typeURL, name, from}
+	if !slices.Contains(c.refs, r) {
+		c.refs = append(c.refs, r)
 	}
-	c.refs = append(c.refs, Ref{typeURL, name})
+	return r.Key()
 }
 
 // Refs lists what was required, in order.

@@ -1,0 +1,72 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/fielderr"
+)
+
+func TestDecodeSource(t *testing.T) {
+	f := func(text string, want extension.Source, wrong string) {
+		t.Helper()
+		m := &corev3.ConfigSource{}
+		if err := protojson.Unmarshal([]byte(text), m); err != nil {
+			t.Fatal(err)
+		}
+		var l fielderr.List
+		got := DecodeSource(&l, "c", m)
+		switch err := l.Err(); {
+		case wrong != "":
+			if err == nil || err.Error() != wrong {
+				t.Errorf("%s: %v, want %s", text, err, wrong)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", text, err)
+		case got != want:
+			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+	none := extension.Source{}
+	f(`{"ads":{}}`, none, "")
+	f(`{"self":{},"initial_fetch_timeout":"3s"}`, none, "")
+	f(`{"api_config_source":{"api_type":"AGGREGATED_GRPC"}}`, none, "")
+	f(`{"path":"/a"}`, extension.Source{Path: "/a"}, "")
+	f(`{"path_config_source":{"path":"/a/b","watched_directory":{"path":"/a"}},"initial_fetch_timeout":"0s"}`,
+		extension.Source{Path: "/a/b", Watch: "/a", FetchTimeout: -1}, "")
+	f(`{"api_config_source":{"api_type":"GRPC","set_node_on_first_message_only":true,"grpc_services":[{"envoy_grpc":{"cluster_name":"agent"},
+		"initial_metadata":[{"key":"K","value":"v"}]}]},"initial_fetch_timeout":"2s"}`,
+		extension.Source{Cluster: "agent", Authority: "agent", Metadata: "k\x00v\x00", FetchTimeout: 2 * time.Second}, "")
+	f(`{"api_config_source":{"api_type":"GRPC","grpc_services":[{"envoy_grpc":{"cluster_name":"agent","authority":"x"}}]}}`,
+		extension.Source{Cluster: "agent", Authority: "x", NodeAlways: true}, "")
+	f(`{}`, none, "c: unset (use ads, api_config_source or path_config_source)")
+	f(`{"path_config_source":{}}`, none, "c.path_config_source.path: unset")
+	f(`{"api_config_source":{"api_type":"GRPC"}}`, none, "c.api_config_source.grpc_services: want one service, found 0")
+	f(`{"path_config_source":{"path":"/a"},"initial_fetch_timeout":"-1s"}`, none, "c.initial_fetch_timeout: negative duration -1s")
+}
+
+func TestRequireSecret(t *testing.T) {
+	f := func(text, key string, want extension.Ref) {
+		t.Helper()
+		m := &tlsv3.SdsSecretConfig{}
+		if err := protojson.Unmarshal([]byte(text), m); err != nil {
+			t.Fatal(err)
+		}
+		var l fielderr.List
+		ctx := extension.NewContext(nil, "in")
+		if got := RequireSecret(&l, "p", m, ctx); got != key || l.Err() != nil {
+			t.Errorf("%s: key %q, %v", text, got, l.Err())
+		}
+		if refs := ctx.Refs(); len(refs) != 1 || refs[0] != want {
+			t.Errorf("%s: %+v", text, refs)
+		}
+	}
+	f(`{"name":"s"}`, "s", extension.Ref{TypeURL: secretURL, Name: "s", Source: extension.Source{Static: true}})
+	f(`{"name":"s","sds_config":{"ads":{}}}`, "s", extension.Ref{TypeURL: secretURL, Name: "s"})
+	f(`{"name":"s","sds_config":{"path":"/f"}}`, "s from /f", extension.Ref{TypeURL: secretURL, Name: "s", Source: extension.Source{Path: "/f"}})
+}

@@ -1,0 +1,47 @@
+package extension
+
+import "time"
+
+// A Ref is a resource that must be there before its owner can serve.
+type Ref struct {
+	TypeURL, Name string
+	Source        Source
+}
+
+// A Source says where one resource comes from when its reference says so itself, as those to secrets do (Envoy: SdsSecretConfig).
+// The zero Source is where all resources of the type come from: the aggregated stream. Equal Sources are one source. At most one of
+// Static, Path and Cluster is set.
+type Source struct {
+	// Static is the bootstrap: the resource is there from the beginning or never.
+	Static bool
+	// Path is a file (path_config_source), and Watch the directory whose changes count besides its own (watched_directory).
+	Path, Watch string
+	// Cluster is the static cluster of a control plane that a stream of its own goes to (api_config_source), Authority the stream's
+	// ":authority", and Metadata its initial metadata: keys and values, each ended by a NUL byte.
+	Cluster, Authority, Metadata string
+	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
+	NodeAlways bool
+	// FetchTimeout is initial_fetch_timeout; 0 is the default, negative is for ever.
+	FetchTimeout time.Duration
+}
+
+// String names the source for people.
+func (s Source) String() string {
+	switch {
+	case s.Static:
+		return "bootstrap"
+	case s.Path != "":
+		return s.Path
+	case s.Cluster != "":
+		return "cluster " + s.Cluster
+	}
+	return "ads"
+}
+
+// Key is the name by which the data plane knows the resource: its own name, with its source when that is one of its own.
+func (r Ref) Key() string {
+	if r.Source.Path == "" && r.Source.Cluster == "" {
+		return r.Name
+	}
+	return r.Name + " from " + r.Source.String()
+}
