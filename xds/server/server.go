@@ -4,7 +4,7 @@
 //  2. A set of resources that refers to something it lacks is refused by name; the last good set stays.
 //  3. A version is a hash of a type's content: reading the same files again changes nothing.
 //  4. [Server.Serve] answers the aggregated stream, state of the world and delta, and the streams of single types, and watches the
-//     folder. Types go out in the order of make before break: clusters, endpoints, listeners, routes.
+//     folder. Types go out in the order of make before break: secrets, clusters, endpoints, listeners, routes.
 //
 // It is what `weir xds serve`, the demo and the end-to-end tests use. It never runs inside the proxy.
 package server

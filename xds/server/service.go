@@ -6,6 +6,7 @@ import (
 	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
+	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
@@ -26,6 +27,7 @@ func register(g *grpc.Server, h handlers) {
 	endpointservice.RegisterEndpointDiscoveryServiceServer(g, endpoints{handlers: h})
 	listenerservice.RegisterListenerDiscoveryServiceServer(g, listeners{handlers: h})
 	routeservice.RegisterRouteDiscoveryServiceServer(g, routes{handlers: h})
+	secretservice.RegisterSecretDiscoveryServiceServer(g, secrets{handlers: h})
 }
 
 type (
@@ -47,6 +49,10 @@ type (
 	}
 	routes struct {
 		routeservice.UnimplementedRouteDiscoveryServiceServer
+		handlers
+	}
+	secrets struct {
+		secretservice.UnimplementedSecretDiscoveryServiceServer
 		handlers
 	}
 )
@@ -89,4 +95,12 @@ func (s routes) StreamRoutes(g routeservice.RouteDiscoveryService_StreamRoutesSe
 
 func (s routes) DeltaRoutes(g routeservice.RouteDiscoveryService_DeltaRoutesServer) error {
 	return s.delta.DeltaStreamHandler(g, resource.RouteType)
+}
+
+func (s secrets) StreamSecrets(g secretservice.SecretDiscoveryService_StreamSecretsServer) error {
+	return s.sotw.StreamHandler(g, resource.SecretType)
+}
+
+func (s secrets) DeltaSecrets(g secretservice.SecretDiscoveryService_DeltaSecretsServer) error {
+	return s.delta.DeltaStreamHandler(g, resource.SecretType)
 }

@@ -65,6 +65,9 @@ func (s *resourceSet) check() (problems []error, warnings []string) {
 	used := map[[2]string]struct{}{}
 	for _, e := range s.all {
 		refs := cache.GetResourceReferences(map[string]types.ResourceWithTTL{e.name: {Resource: e.m}})
+		if s := secretsOf(e.m); len(s) > 0 {
+			refs[resource.SecretType] = s
+		}
 		for _, url := range slices.Sorted(maps.Keys(refs)) {
 			for _, name := range slices.Sorted(maps.Keys(refs[url])) {
 				k := [2]string{url, name}
@@ -76,11 +79,16 @@ func (s *resourceSet) check() (problems []error, warnings []string) {
 		}
 	}
 	for _, e := range s.all {
-		if _, ok := used[[2]string{e.typeURL, e.name}]; !ok && (e.typeURL == resource.EndpointType || e.typeURL == resource.RouteType) {
+		if _, ok := used[[2]string{e.typeURL, e.name}]; !ok && onlyReferred(e.typeURL) {
 			warnings = append(warnings, e.String()+" is served, but nothing in the set refers to it")
 		}
 	}
 	return problems, warnings
+}
+
+// onlyReferred says that resources of a type serve nothing but what refers to them.
+func onlyReferred(url resource.Type) bool {
+	return url == resource.EndpointType || url == resource.RouteType || url == resource.SecretType
 }
 
 func missing(url, name string) string {
@@ -140,7 +148,7 @@ func equal(a, b *cache.Snapshot) bool {
 }
 
 // order is make before break (Envoy: eventual consistency considerations). Other types come with the last stage.
-var order = [...]types.ResponseType{types.Cluster, types.Endpoint, types.Secret, types.Listener, types.Route}
+var order = [...]types.ResponseType{types.Secret, types.Cluster, types.Endpoint, types.Listener, types.Route}
 
 // stages gives the snapshots that lead from one to the next, one type after the other: the cache answers the watches of all types
 // that changed in no order.
