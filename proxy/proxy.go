@@ -8,10 +8,12 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +35,7 @@ type Options struct {
 	Stats     *stats.Store
 	Loggers   func(path string) (filters.Sink, error) // files that access loggers write to
 	OwnMark   uint32                                  // SO_MARK of upstream sockets, so that interception leaves them alone
-	Workers   int                                     // listening sockets per address; 0: GOMAXPROCS
+	Workers   int                                     // listening sockets per address, and event loops; 0: GOMAXPROCS
 	DrainTime time.Duration                           // how long removed listeners' connections may go on; 0: 600 s
 }
 
@@ -45,6 +47,7 @@ type Proxy struct {
 	scope   *stats.Scope
 	stats   *Stats
 	watcher *netio.Watcher
+	loops   *netio.Loops
 	up      *upstream.Manager
 
 	snapshot atomic.Pointer[config.Snapshot]
@@ -83,14 +86,18 @@ func New(o Options) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	loops, err := netio.NewLoops(cmp.Or(o.Workers, runtime.GOMAXPROCS(0)))
+	if err != nil {
+		return nil, err
+	}
 	if o.DrainTime == 0 {
 		o.DrainTime = 600 * time.Second
 	}
 	root := o.Stats.Scope("")
 	p := &Proxy{
-		o: o, log: o.Log, scope: root, watcher: w,
+		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:  stats.Fill[Stats](root.Scope("listener_manager")),
-		up:     upstream.NewManager(upstream.Options{Log: o.Log, Stats: root, Watcher: w, OwnMark: o.OwnMark}),
+		up:     upstream.NewManager(upstream.Options{Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark}),
 		routes: map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
 	p.snapshot.Store(&config.Snapshot{})
@@ -116,6 +123,12 @@ func (p *Proxy) Run(ctx context.Context) error {
 		p.start(l)
 	}
 	p.mu.Unlock()
+	// The loops outlive the connections, which end when the listeners stop.
+	ended, end := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	loops.Go(func() { p.loops.Run(ended) })
+	defer loops.Wait()
+	defer end()
 	p.wg.Go(func() { _ = p.watcher.Run(ctx) })
 	p.wg.Go(func() { _ = p.up.Run(ctx) })
 	<-ctx.Done()

@@ -19,6 +19,7 @@ type Conn struct {
 	netio.Conn
 	In   buffer.Buf // read but not yet consumed: whoever serves the connection begins here
 	Info info.Conn
+	Loop int // the number of the event loop that wakes it (netio.Socket.Loop)
 	// Context ends when everything done for the connection must, at the latest; nil
 	// never does.
 	Context context.Context

@@ -22,7 +22,11 @@ func (m *Manager) FinishResponse(s *stream.Stream, end bool) {
 		}
 	}
 	if !h.Has(header.Date) {
-		h.AddString(header.Date, httpDate(time.Now()))
+		now := s.Info.UpstreamFirstByte
+		if now.IsZero() {
+			now = time.Now()
+		}
+		h.AddString(header.Date, httpDate(now))
 	}
 	if cfg.Via != "" {
 		appendValue(h, header.Via, cfg.Via)

@@ -97,7 +97,7 @@ func (l *Listener) admit(s *socket, fd int, from netip.AddrPort) {
 	if s.wildcard {
 		local = netip.AddrPort{} // asked for when first needed
 	}
-	io, err := netio.NewSocket(fd, local, from)
+	io, err := l.o.Loops.NewSocket(fd, local, from)
 	if err != nil {
 		l.stats.AcceptErrors.Inc()
 		return

@@ -35,6 +35,7 @@ import (
 	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -54,6 +55,7 @@ type Options struct {
 	Stats   *stats.Scope         // the root of all statistics
 	Context filters.BuildContext // what filters are built with; Listener and Closing are set here
 	Workers int                  // sockets per address where SO_REUSEPORT is allowed; 0: GOMAXPROCS
+	Loops   *netio.Loops         // where connections wait; nil: the runtime's poller
 
 	// OwnListeners lists the addresses that this process listens on, by which a
 	// connection that would only lead back here is known. nil: none is.

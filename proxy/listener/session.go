@@ -80,6 +80,7 @@ func (l *Listener) start(at *socket, io *netio.Socket) {
 	l.active.Add(1)
 	go func() {
 		s.Conn = conn.New(io)
+		s.Loop = io.Loop()
 		i := &s.Info
 		i.ID = l.o.IDs.Add(1)
 		i.Start = s.started

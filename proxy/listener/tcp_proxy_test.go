@@ -38,7 +38,7 @@ func TestBytesGoBothWaysAndHalfCloseIsPassedOn(t *testing.T) {
 	if err != nil || string(got) != "hello" {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	until(t, "the connection is over", func() bool { return x.counter("downstream_cx_destroy") == 1 })
+	until(t, "the connection is logged", func() bool { _, n := r.logs.last(); return n == 1 && x.ActiveConns() == 0 })
 	i, n := r.logs.last()
 	if n != 1 || i.BytesReceived != 5 || i.BytesSent != 5 || i.UpstreamCluster != "a" || i.Flags != 0 {
 		t.Errorf("%d entries, the last %+v", n, i)

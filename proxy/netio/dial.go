@@ -21,6 +21,8 @@ type DialOptions struct {
 	KeepIntvl   time.Duration
 	KeepProbes  int
 	KeepAlive   bool
+	Loop        int    // which of Loops
+	Loops       *Loops // where the socket waits; nil: the runtime's poller
 }
 
 // Dial opens a TCP connection. The error says what was dialled; it is
@@ -48,7 +50,7 @@ func dial(ctx context.Context, to netip.AddrPort, o DialOptions) (*Socket, error
 		unix.Close(fd)
 		return nil, os.NewSyscallError("connect", err)
 	}
-	s, err2 := NewSocket(fd, netip.AddrPort{}, to)
+	s, err2 := o.Loops.newSocketOn(o.Loop, fd, netip.AddrPort{}, to)
 	if err2 != nil {
 		return nil, err2
 	}
@@ -150,7 +152,14 @@ func (s *Socket) awaitConnect(ctx context.Context, deadline time.Time) error {
 	done := ctx.Done()
 	stop := s.interruptWrite(done)
 	var result error
-	err := s.raw.Write(func(fd uintptr) bool {
+	if d, ok := s.d.(*loopFD); ok {
+		// A loop forgets nothing: wait first.
+		if err := d.w.await(); err != nil {
+			stop()
+			return connectFailure(ctx, err)
+		}
+	}
+	err := s.d.Write(func(fd uintptr) bool {
 		if _, err := unix.Getpeername(int(fd)); err == nil {
 			return true
 		}
@@ -167,15 +176,21 @@ func (s *Socket) awaitConnect(ctx context.Context, deadline time.Time) error {
 	})
 	stop()
 	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return plain(err)
+		return connectFailure(ctx, err)
 	}
 	if result == nil && (done != nil || !deadline.IsZero()) {
 		return s.SetWriteDeadline(time.Time{})
 	}
 	return result
+}
+
+// connectFailure is why a wait for a handshake ended: the context's reason when
+// that has ended.
+func connectFailure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // interruptWrite ends a write when done is closed, until stop is called; then it

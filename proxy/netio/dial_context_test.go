@@ -39,7 +39,7 @@ func TestDialAsksItsContextNothingAfterwards(t *testing.T) {
 	var all []*pooled
 	for range 200 {
 		p := &pooled{done: make(chan struct{})}
-		s, err := Dial(p, netip.MustParseAddrPort(ln.Addr().String()), DialOptions{})
+		s, err := Dial(p, netip.MustParseAddrPort(ln.Addr().String()), DialOptions{Loops: loops})
 		if err != nil {
 			t.Fatal(err)
 		}

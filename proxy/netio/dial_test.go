@@ -17,11 +17,11 @@ func TestDialSaysWhatFailed(t *testing.T) {
 	fd, addr := listener(t)
 	unix.Close(fd)
 	before := descriptors(t)
-	_, err := Dial(t.Context(), addr, DialOptions{Deadline: time.Now().Add(5 * time.Second)})
+	_, err := Dial(t.Context(), addr, DialOptions{Loops: loops, Deadline: time.Now().Add(5 * time.Second)})
 	if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), addr.String()) {
 		t.Error(err)
 	}
-	_, err = Dial(t.Context(), addr, DialOptions{Source: netip.MustParseAddrPort("192.0.2.1:0")})
+	_, err = Dial(t.Context(), addr, DialOptions{Loops: loops, Source: netip.MustParseAddrPort("192.0.2.1:0")})
 	if !errors.Is(err, syscall.EADDRNOTAVAIL) || !strings.Contains(err.Error(), "bind 192.0.2.1:0") {
 		t.Error(err)
 	}
@@ -38,7 +38,7 @@ func full(t *testing.T) netip.AddrPort {
 		t.Fatal(err)
 	}
 	for range 16 {
-		s, err := Dial(t.Context(), addr, DialOptions{Deadline: time.Now().Add(20 * time.Millisecond)})
+		s, err := Dial(t.Context(), addr, DialOptions{Loops: loops, Deadline: time.Now().Add(20 * time.Millisecond)})
 		if err != nil {
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatal(err)
@@ -54,13 +54,13 @@ func full(t *testing.T) netip.AddrPort {
 func TestDialEndsInTime(t *testing.T) {
 	addr := full(t)
 	before := descriptors(t)
-	if _, err := Dial(t.Context(), addr, DialOptions{Deadline: time.Now().Add(10 * time.Millisecond)}); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := Dial(t.Context(), addr, DialOptions{Loops: loops, Deadline: time.Now().Add(10 * time.Millisecond)}); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("no more")
 	go cancel(cause)
-	if _, err := Dial(ctx, addr, DialOptions{}); !errors.Is(err, cause) {
+	if _, err := Dial(ctx, addr, DialOptions{Loops: loops}); !errors.Is(err, cause) {
 		t.Error(err)
 	}
 	if n := descriptors(t); n != before {
@@ -71,6 +71,7 @@ func TestDialEndsInTime(t *testing.T) {
 func TestDialOptionsAreSet(t *testing.T) {
 	fd, addr := listener(t)
 	s, err := Dial(t.Context(), addr, DialOptions{
+		Loops:  loops,
 		Source: netip.MustParseAddrPort("127.0.0.9:0"), Deadline: time.Now().Add(5 * time.Second),
 		KeepAlive: true, KeepIdle: 7 * time.Second, KeepIntvl: 3 * time.Second, KeepProbes: 4,
 	})
@@ -81,7 +82,7 @@ func TestDialOptionsAreSet(t *testing.T) {
 	if got := s.LocalAddr().Addr().String(); got != "127.0.0.9" {
 		t.Error("bound to", got)
 	}
-	_ = s.Raw().Control(func(fd uintptr) {
+	_ = s.Control(func(fd uintptr) {
 		for _, o := range []struct {
 			name             string
 			level, opt, want int

@@ -11,7 +11,7 @@ import (
 // REDIRECTed here wanted to go; false when it knows of no such thing.
 func (s *Socket) OriginalDst() (dst netip.AddrPort, ok bool) {
 	v4 := s.LocalAddr().Addr().Is4() // also on a socket that takes both families
-	_ = s.raw.Control(func(fd uintptr) {
+	_ = s.d.Control(func(fd uintptr) {
 		if v4 {
 			dst, ok = originalDst4(fd)
 		} else {

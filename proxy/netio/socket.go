@@ -1,7 +1,6 @@
 package netio
 
 import (
-	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -22,14 +21,15 @@ import (
 // results travel in the fields beside them, so that reading and writing allocate
 // nothing.
 type Socket struct {
-	f   *os.File
-	raw syscall.RawConn
+	d    driver
+	loop int // where d is one of the Loops: which
 
 	// owned by the reading goroutine
 	rp    []byte
 	rbuf  *buffer.Buf
 	rn    int
 	rerr  error
+	rall  bool // the last read took all there was
 	rfunc func(fd uintptr) bool
 
 	// owned by the reading goroutine, in exchange
@@ -54,18 +54,20 @@ type Socket struct {
 // NewSocket takes ownership of a connected or connecting non-blocking socket.
 // An invalid local address is asked for when first needed.
 func NewSocket(fd int, local, remote netip.AddrPort) (*Socket, error) {
-	f := os.NewFile(uintptr(fd), "")
-	raw, err := f.SyscallConn()
+	d, err := newRuntimePoller(fd)
 	if err != nil {
-		f.Close()
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
 	}
-	s := &Socket{f: f, raw: raw, local: local, remote: remote}
+	return makeSocket(d, local, remote), nil
+}
+
+func makeSocket(d driver, local, remote netip.AddrPort) *Socket {
+	s := &Socket{d: d, local: local, remote: remote}
 	if local.IsValid() {
 		s.askLocal.Do(func() {})
 	}
 	s.rfunc, s.wfunc = s.tryRead, s.tryWrite
-	return s, nil
+	return s
 }
 
 // Read implements Conn.
@@ -84,11 +86,11 @@ func (s *Socket) ReadBuf(b *buffer.Buf) (int, error) {
 }
 
 func (s *Socket) read() (int, error) {
-	err := s.raw.Read(s.rfunc)
+	err := s.d.Read(s.rfunc, &s.rall)
 	n := s.rn
 	s.rp, s.rbuf, s.rn = nil, nil, 0
 	if err != nil {
-		return 0, plain(err)
+		return 0, err
 	}
 	return n, s.rerr
 }
@@ -100,6 +102,7 @@ func (s *Socket) tryRead(fd uintptr) bool {
 		fresh = !s.rbuf.Holds()
 		p = s.rbuf.Space(minRead)
 	}
+	s.rall = false
 	for {
 		n, errno := rawRead(fd, p)
 		switch {
@@ -115,7 +118,7 @@ func (s *Socket) tryRead(fd uintptr) bool {
 		case n == 0:
 			s.rn, s.rerr = 0, io.EOF
 		default:
-			s.rn, s.rerr = n, nil
+			s.rn, s.rerr, s.rall = n, nil, n < len(p)
 			if s.rbuf != nil {
 				s.rbuf.Commit(n)
 			}
@@ -134,11 +137,11 @@ func (s *Socket) Write(p []byte) (int, error) { return s.Writev(p, nil) }
 // Writev implements Conn.
 func (s *Socket) Writev(a, b []byte) (int, error) {
 	s.wp, s.wq, s.wn, s.werr = a, b, 0, nil
-	err := s.raw.Write(s.wfunc)
+	err := s.d.Write(s.wfunc)
 	n := s.wn
 	s.wp, s.wq = nil, nil
 	if err != nil {
-		return n, plain(err)
+		return n, err
 	}
 	return n, s.werr
 }
@@ -197,33 +200,29 @@ func rawWritev(fd uintptr, a, b []byte) (int, syscall.Errno) {
 }
 
 // SetReadDeadline implements Conn.
-func (s *Socket) SetReadDeadline(t time.Time) error { return plain(s.f.SetReadDeadline(t)) }
+func (s *Socket) SetReadDeadline(t time.Time) error { return s.d.SetReadDeadline(t) }
 
 // SetWriteDeadline implements Conn.
-func (s *Socket) SetWriteDeadline(t time.Time) error { return plain(s.f.SetWriteDeadline(t)) }
+func (s *Socket) SetWriteDeadline(t time.Time) error { return s.d.SetWriteDeadline(t) }
 
 // CloseWrite implements Conn.
 func (s *Socket) CloseWrite() error {
 	var e error
-	err := s.raw.Control(func(fd uintptr) { e = os.NewSyscallError("shutdown", unix.Shutdown(int(fd), unix.SHUT_WR)) })
+	err := s.d.Control(func(fd uintptr) { e = os.NewSyscallError("shutdown", unix.Shutdown(int(fd), unix.SHUT_WR)) })
 	if err != nil {
-		return plain(err)
+		return err
 	}
 	return e
 }
 
 // Close implements Conn.
 func (s *Socket) Close() error {
-	err := s.f.Close()
-	if errors.Is(err, os.ErrClosed) {
-		return os.ErrClosed
-	}
-	return err
+	return s.d.Close()
 }
 
 // Reset implements Conn: SO_LINGER with zero time makes close send a RST.
 func (s *Socket) Reset() error {
-	_ = s.raw.Control(func(fd uintptr) {
+	_ = s.d.Control(func(fd uintptr) {
 		_ = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	})
 	return s.Close()
@@ -232,7 +231,7 @@ func (s *Socket) Reset() error {
 // LocalAddr implements Conn.
 func (s *Socket) LocalAddr() netip.AddrPort {
 	s.askLocal.Do(func() {
-		_ = s.raw.Control(func(fd uintptr) {
+		_ = s.d.Control(func(fd uintptr) {
 			s.local = localName(fd)
 		})
 	})
@@ -245,19 +244,27 @@ func (s *Socket) RemoteAddr() netip.AddrPort { return s.remote }
 // Socket implements Conn.
 func (s *Socket) Socket() *Socket { return s }
 
-// Raw gives the poller's view of the socket, for splice and socket options.
-func (s *Socket) Raw() syscall.RawConn { return s.raw }
+// Loop is the number of the loop the socket waits on. Sockets that are used by one
+// goroutine are best on one loop: it then stays on one core.
+func (s *Socket) Loop() int { return s.loop }
+
+// Control calls f with the socket's descriptor, for socket options; it fails when
+// the socket is closed.
+func (s *Socket) Control(f func(fd uintptr)) error { return s.d.Control(f) }
 
 // Quiet tells whether the peer has neither spoken nor left since the last byte
 // that was read. A connection that is not quiet between two exchanges must not be
 // used again: what came unasked would be taken for the next answer, and reach
 // another client than it was meant for.
 func (s *Socket) Quiet() bool {
+	if d, ok := s.d.(*loopFD); ok && !d.r.has(ready|hungUp) {
+		return true
+	}
 	if s.qfunc == nil {
 		s.qfunc = s.tryQuiet
 	}
 	s.quiet = false
-	_ = s.raw.Control(s.qfunc) // it fails when the socket is closed
+	_ = s.d.Control(s.qfunc) // it fails when the socket is closed
 	return s.quiet
 }
 
@@ -267,20 +274,16 @@ func (s *Socket) tryQuiet(fd uintptr) {
 	s.quiet = e == unix.EAGAIN
 }
 
-// HungUp tells whether a Watcher has seen the peer close its direction.
+// HungUp tells whether a Watcher or the socket's loop has seen the peer close its
+// direction.
 func (s *Socket) HungUp() bool { return s.hup.Load() }
 
-// plain turns what os.File and the poller say of a socket into the errors that
-// Conn promises: beside a deadline that passed, only a closed file keeps them from
-// making the system call, and they have several errors for it.
-func plain(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return os.ErrDeadlineExceeded
+// hangUp notes that the peer closed its direction, and tells who asked to know.
+func (s *Socket) hangUp() {
+	s.hup.Store(true)
+	if f := s.onHangup.Swap(nil); f != nil {
+		(*f)()
 	}
-	return os.ErrClosed
 }
 
 // addrPort converts a socket address; an IPv4-mapped one becomes IPv4. A unix

@@ -207,15 +207,15 @@ func fillPipe(t *Timed, p *kernelPipe, want int, until time.Time) error {
 		}
 		var n int64
 		var serr error
-		err := t.C.Socket().raw.Read(func(fd uintptr) bool {
+		err := t.C.Socket().d.Read(func(fd uintptr) bool {
 			for {
 				n, serr = unix.Splice(int(fd), nil, p.w, nil, want, spliceFlags)
 				if serr != unix.EINTR {
 					return serr != unix.EAGAIN
 				}
 			}
-		})
-		switch err = plain(err); {
+		}, nil)
+		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if err := t.woken(until); err != nil {
 				return err
@@ -241,7 +241,7 @@ func drainPipe(t *Timed, p *kernelPipe, until time.Time) (int, error) {
 		}
 		var n int64
 		var serr error
-		err := t.C.Socket().raw.Write(func(fd uintptr) bool {
+		err := t.C.Socket().d.Write(func(fd uintptr) bool {
 			for {
 				n, serr = unix.Splice(p.r, nil, int(fd), nil, p.held, spliceFlags)
 				if serr != unix.EINTR {
@@ -249,7 +249,7 @@ func drainPipe(t *Timed, p *kernelPipe, until time.Time) (int, error) {
 				}
 			}
 		})
-		switch err = plain(err); {
+		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if !until.IsZero() && !time.Now().Before(until) {
 				return 0, err

@@ -80,8 +80,16 @@ func (w *Watcher) Add(s *Socket, f func()) error {
 	if f != nil {
 		s.onHangup.Store(&f)
 	}
+	if _, ok := s.d.(*loopFD); ok {
+		// Its loop sees it; perhaps it has already.
+		return s.d.Control(func(uintptr) {
+			if s.HungUp() {
+				s.hangUp()
+			}
+		})
+	}
 	var err error
-	cerr := s.raw.Control(func(fd uintptr) {
+	cerr := s.d.Control(func(fd uintptr) {
 		w.mu.Lock()
 		w.gen++
 		gen := w.gen
@@ -93,7 +101,7 @@ func (w *Watcher) Add(s *Socket, f func()) error {
 		})
 	})
 	if cerr != nil {
-		return plain(cerr)
+		return cerr
 	}
 	return err
 }
@@ -102,7 +110,10 @@ func (w *Watcher) Add(s *Socket, f func()) error {
 // the kernel forgets it by itself at the close.
 func (w *Watcher) Forget(s *Socket) {
 	s.onHangup.Store(nil)
-	_ = s.raw.Control(func(fd uintptr) {
+	if _, ok := s.d.(*loopFD); ok {
+		return
+	}
+	_ = s.d.Control(func(fd uintptr) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.byFd[int32(fd)].s == s {
@@ -120,8 +131,5 @@ func (w *Watcher) hangup(fd, gen int32) {
 	if e.s == nil || e.gen != gen {
 		return
 	}
-	e.s.hup.Store(true)
-	if f := e.s.onHangup.Swap(nil); f != nil {
-		(*f)()
-	}
+	e.s.hangUp()
 }

@@ -93,12 +93,14 @@ func (a *Attempt) Report(o Outcome) {
 
 // Release ends the attempt: the connection goes back to the pool if it can carry
 // another exchange, and is closed otherwise.
-func (a *Attempt) Release() {
+func (a *Attempt) Release() { a.ReleaseAt(time.Now()) }
+
+// ReleaseAt is Release for who knows what time it is.
+func (a *Attempt) ReleaseAt(now time.Time) {
 	a.finish()
 	reusable := a.client.Settle()
 	c := a.Host.cluster
 	cfg := c.cfg.Load()
-	now := time.Now()
 	switch {
 	case a.hungUp():
 		a.destroy(endRemote)

@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Log      *zap.Logger
 	Stats    *stats.Scope   // the root of all statistics; cluster.<name>. is made below it
+	Loops    *netio.Loops   // where connections wait; nil: the runtime's poller
 	Watcher  *netio.Watcher // watches idle connections; nil: a dead one is noticed when it is used
 	OwnMark  uint32         // SO_MARK on every upstream socket; 0 none
 	Resolver Resolver       // nil: package dns, with the system's configuration

@@ -139,7 +139,7 @@ func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo) (*netio.Socket
 	var s *netio.Socket
 	var err error
 	if h.pipe != "" {
-		s, err = dialUnix(h.pipe)
+		s, err = dialUnix(h.pipe, c.m.o.Loops)
 	} else {
 		// Without ctx: waiting for its end would start a goroutine, and a connection
 		// that comes too late for this request is good for the next.
@@ -212,7 +212,7 @@ func (c *Cluster) waitError(ctx context.Context, h *Host, l *limits, err error) 
 }
 
 func (m *Manager) dialOptions(cfg *cluster.Cluster, o *OpenInfo) netio.DialOptions {
-	d := netio.DialOptions{Source: o.Source, Transparent: o.Transparent, Mark: o.Mark, Freebind: cfg.BindFreebind}
+	d := netio.DialOptions{Source: o.Source, Transparent: o.Transparent, Mark: o.Mark, Freebind: cfg.BindFreebind, Loops: m.o.Loops, Loop: o.Loop}
 	if d.Mark == 0 {
 		d.Mark = m.o.OwnMark
 	}
@@ -234,7 +234,7 @@ func (m *Manager) clientOptions(cfg *cluster.Cluster) h1.ClientOptions {
 }
 
 // dialUnix connects to a unix socket, which either works at once or not at all.
-func dialUnix(path string) (*netio.Socket, error) {
+func dialUnix(path string, loops *netio.Loops) (*netio.Socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -243,5 +243,5 @@ func dialUnix(path string) (*netio.Socket, error) {
 		unix.Close(fd)
 		return nil, &os.PathError{Op: "connect", Path: path, Err: err}
 	}
-	return netio.NewSocket(fd, netip.AddrPort{}, netip.AddrPort{})
+	return loops.NewSocket(fd, netip.AddrPort{}, netip.AddrPort{})
 }

@@ -13,10 +13,11 @@ type poolKey struct {
 	mark        uint32
 	transparent bool
 	high        bool
+	loop        int // where it waits: others may stand in for it
 }
 
 func keyFor(o *OpenInfo) poolKey {
-	return poolKey{o.Source, o.Mark, o.Transparent, o.High}
+	return poolKey{o.Source, o.Mark, o.Transparent, o.High, o.Loop}
 }
 
 // plain tells whether the connection has nothing special but its priority.
@@ -32,8 +33,8 @@ func (k *poolKey) exact() bool { return k.source.Port() != 0 }
 // taken first, so that what is not needed grows old and is closed.
 type pool struct {
 	mu     sync.Mutex
-	normal stack // guarded by mu, like all below
-	high   stack
+	normal []stack // by loop; guarded by mu, like all below
+	high   []stack
 	other  map[poolKey]*stack
 	n      int
 }
@@ -69,11 +70,18 @@ func (s *stack) remove(a *Attempt) {
 // stack gives the key's stack; nil when there is none and make is false.
 func (p *pool) stack(k *poolKey, make bool) *stack {
 	if k.plain() {
+		l := &p.normal
 		if k.high {
-			return &p.high
+			l = &p.high
 		}
-		return &p.normal
+		for len(*l) <= k.loop {
+			*l = append(*l, stack{})
+		}
+		return &(*l)[k.loop]
 	}
+	own := *k
+	own.loop = 0
+	k = &own
 	s := p.other[*k]
 	if s == nil && make {
 		s = new(stack)
@@ -94,11 +102,31 @@ func (p *pool) pop(k *poolKey) *Attempt {
 	}
 	s := p.stack(k, false)
 	if s == nil || s.newest == nil {
-		return nil
+		if s = p.elsewhere(k); s == nil {
+			return nil
+		}
 	}
 	a := s.newest
 	p.takeOut(s, a)
 	return a
+}
+
+// elsewhere gives a stack of connections that wait on another loop than the key
+// wants and are otherwise as good; nil when there are none.
+func (p *pool) elsewhere(k *poolKey) *stack {
+	if !k.plain() {
+		return nil
+	}
+	l := p.normal
+	if k.high {
+		l = p.high
+	}
+	for i := range l {
+		if l[i].newest != nil {
+			return &l[i]
+		}
+	}
+	return nil
 }
 
 // push makes a connection idle, unless its server has hung up meanwhile: the
@@ -157,8 +185,12 @@ func (p *pool) oldest(high bool) *Attempt {
 }
 
 func (p *pool) each(f func(*stack)) {
-	f(&p.normal)
-	f(&p.high)
+	for i := range p.normal {
+		f(&p.normal[i])
+	}
+	for i := range p.high {
+		f(&p.high[i])
+	}
 	for _, s := range p.other {
 		f(s)
 	}

@@ -93,7 +93,7 @@ func (s *tcpConns) abort() {
 	defer s.mu.Unlock()
 	for t := range s.all {
 		// A socket that is closed meanwhile does not let us in.
-		_ = t.Socket.Raw().Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+		_ = t.Socket.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 }
 

@@ -46,6 +46,7 @@ type OpenInfo struct {
 	Deadline    time.Time      // of the request; the cluster's connect timeout holds besides
 	High        bool           // routing priority HIGH
 	Fresh       bool           // no pooled connection
+	Loop        int            // the event loop of the downstream connection: one that waits there is preferred
 }
 
 // Failure is how an attempt failed, other than by a status code.

@@ -35,8 +35,9 @@ func (e *exchange) try() outcome {
 	s := e.s
 	s.Info.Attempts++
 	e.plan.tryEnds = time.Time{}
+	now := time.Now()
 	if e.whole { // else the clock of the try starts with the end of the request
-		e.plan.tryBegins(time.Now(), &e.bounds)
+		e.plan.tryBegins(now, &e.bounds)
 	}
 	if out, ok := e.connect(); !ok {
 		return out
@@ -47,7 +48,10 @@ func (e *exchange) try() outcome {
 	s.Info.Reused = e.at.Reused
 	e.perTryHead()
 	e.at.Begin(e.wake)
-	if err := e.send(); err != nil {
+	if !e.at.Reused {
+		now = time.Now() // connecting took its time
+	}
+	if err := e.send(now); err != nil {
 		// The server may have answered before it stopped reading: look first.
 		if out := e.await(); out.err == nil {
 			return out
@@ -125,8 +129,9 @@ func (e *exchange) perTryHead() {
 	}
 }
 
-// send writes the head and what is known of the body; the rest is pumped.
-func (e *exchange) send() error {
+// send writes the head and what is known of the body; the rest is pumped. now is
+// when it begins.
+func (e *exchange) send(now time.Time) error {
 	none := e.s.NoBody
 	if err := e.at.WriteHeaders(&e.s.Request, none); err != nil {
 		return err
@@ -139,7 +144,7 @@ func (e *exchange) send() error {
 		}
 	}
 	if e.whole || none {
-		e.requestDone(time.Now())
+		e.requestDone(now)
 		return nil // await sends it
 	}
 	if err := e.at.Flush(); err != nil {

@@ -54,7 +54,7 @@ func (e *exchange) deliver() error {
 	}
 	e.pump.join()
 	e.at = nil
-	at.Release()
+	at.ReleaseAt(i.UpstreamDone)
 	return nil
 }
 

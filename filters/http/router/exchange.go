@@ -107,7 +107,7 @@ func (e *exchange) cluster() bool {
 	e.pick = upstream.PickInfo{Hash: hash, HasHash: hasHash, Dest: s.Conn.Info.Original(), High: e.fw.High}
 	e.originalDst()
 	ci := &s.Conn.Info
-	e.open = upstream.OpenInfo{High: e.fw.High}
+	e.open = upstream.OpenInfo{High: e.fw.High, Loop: s.Conn.Loop}
 	if ci.Spoof {
 		e.open.Source, e.open.Transparent, e.open.Mark = spoofed(ci), true, ci.SpoofMark
 	}

@@ -166,7 +166,7 @@ func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, error
 		var b [48]byte
 		pick.Hash, pick.HasHash = xxhash.Sum64(a.AppendTo(b[:0])), true
 	}
-	open := upstream.OpenInfo{Deadline: deadline}
+	open := upstream.OpenInfo{Deadline: deadline, Loop: c.Loop}
 	for attempt := 1; ; attempt++ {
 		h, err := cl.Pick(&pick)
 		if err == nil {

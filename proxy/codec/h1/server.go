@@ -321,7 +321,7 @@ func (s *Server) Gone() bool {
 	}
 	gone := false
 	var b [1]byte
-	_ = sock.Raw().Control(func(fd uintptr) {
+	_ = sock.Control(func(fd uintptr) {
 		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		gone = err == nil && n == 0 || err != nil && err != unix.EAGAIN && err != unix.EINTR
 	})
