@@ -30,6 +30,8 @@ type Decoder struct {
 	// ControlPlane names the static clusters that only this program's own gRPC client uses. They may ask for HTTP/2, as Envoy
 	// wants it of them, though requests are not yet forwarded over it.
 	ControlPlane []string
+	// Secrets names the secrets of the bootstrap: references without sds_config may name no other.
+	Secrets []string
 
 	static bool
 }
@@ -90,6 +92,17 @@ func (d *Decoder) check(e *Error, m proto.Message) (degraded []string) {
 		}
 	}
 	return degraded
+}
+
+// secrets gives the references to secrets of the bootstrap that are not there.
+func (d *Decoder) secrets(refs []extension.Ref) error {
+	var l fielderr.List
+	for _, r := range refs {
+		if r.Source.Static && !slices.Contains(d.Secrets, r.Name) {
+			l.Addf("", "secret %q is not in the bootstrap (static_resources.secrets), and no sds_config says where it comes from", r.Name)
+		}
+	}
+	return l.Err()
 }
 
 func fieldError(path string, err error) *fielderr.Error { return &fielderr.Error{Path: path, Err: err} }

@@ -10,6 +10,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/listener"
@@ -24,6 +25,7 @@ const (
 	AssignmentURL = cluster.AssignmentURL
 	ListenerURL   = "type.googleapis.com/envoy.config.listener.v3.Listener"
 	RouteURL      = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	SecretURL     = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 )
 
 // A ResourceType is one kind of xDS resource.
@@ -38,6 +40,11 @@ type ResourceType struct {
 // Types is the table of xDS types, in make-before-break order: what is referred to comes before what refers to it.
 func Types() []ResourceType {
 	return []ResourceType{
+		{SecretURL, "sds", "secret", false, decode(
+			func(m *tlsv3.Secret) string { return m.GetName() },
+			func(m *tlsv3.Secret, _ *extension.Context) (string, any, error) {
+				return m.GetName(), nil, errors.New("secrets are not read yet")
+			})},
 		{ClusterURL, "cds", "cluster", true, decode(
 			func(m *clusterv3.Cluster) string { return m.GetName() },
 			func(m *clusterv3.Cluster, ctx *extension.Context) (string, any, error) {
@@ -97,6 +104,7 @@ func decode[M any, P interface {
 		ctx := extension.NewContext(d.Registry, e.Name)
 		n, v, err := model(m, ctx)
 		e.add(err)
+		e.add(d.secrets(ctx.Refs()))
 		if len(e.Errs) > 0 {
 			return nil, e
 		}

@@ -23,7 +23,8 @@ type Resource struct {
 // new one shares every resource that did not change, pointer for pointer, which
 // is how the runtime knows what to leave alone.
 type Snapshot struct {
-	Version   uint64 // counts up with every snapshot
+	Version   uint64               // counts up with every snapshot
+	Secrets   map[string]*Resource // by extension.Ref.Key
 	Listeners map[string]*Resource
 	Routes    map[string]*Resource
 	Clusters  map[string]*Resource

@@ -21,6 +21,7 @@ func (s *Session) finish(t *typeState, r *response) {
 		case it.skip:
 		case it.err == nil:
 			s.take(t, it.res)
+			t.slots[it.res.Name].count(Counters{Attempt: 1, Success: 1})
 		case it.name == "":
 			r.partial = true
 			errs = append(errs, fmt.Sprintf("resources[%d]: %v", i, it.err))
@@ -74,6 +75,7 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 		}
 	}
 	text = strings.Join(lines, "\n")
+	o.count(Counters{Attempt: 1, Rejected: 1})
 	o.bad = &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause}
 	if it.todo {
 		o.bad.raw = it.any.GetValue()

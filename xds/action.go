@@ -5,6 +5,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -13,6 +14,15 @@ type Action interface{ action() }
 
 // Connect asks to open a stream, or to read and watch a file. The answer is Connected, StreamLost, Received or FileFailed.
 type Connect struct{ Source int }
+
+// Open tells what a source is that references name; its index is new. Connect follows.
+type Open struct {
+	Source int
+	From   extension.Source
+}
+
+// Close ends a source that Open told of, for good.
+type Close struct{ Source int }
 
 // Send asks to send a request on a source's stream.
 type Send struct {
@@ -60,6 +70,8 @@ const (
 func (l Level) String() string { return [...]string{"debug", "info", "warn", "error"}[l&3] }
 
 func (Connect) action()     {}
+func (Open) action()        {}
+func (Close) action()       {}
 func (Send) action()        {}
 func (DecodeItems) action() {}
 func (Publish) action()     {}

@@ -28,6 +28,7 @@ func (s *Session) assemble() *config.Snapshot {
 	s.keepRoutes()
 	s.keepClusters()
 	s.keepEndpoints()
+	s.keepSecrets()
 	next := s.commit()
 	s.sweep()
 	s.arm()
@@ -72,7 +73,7 @@ func (s *Session) warmRoutes(absent *nameSet) {
 
 // warmListeners decides which listeners go in, then which leave.
 func (s *Session) warmListeners(absent *nameSet) {
-	t := &s.types[lds]
+	t := s.types[lds]
 	arriving := ""
 	for _, o := range t.slots {
 		o.next = o.live
@@ -85,7 +86,7 @@ func (s *Session) warmListeners(absent *nameSet) {
 		if o.waits == "" && !o.expired {
 			o.waits = s.warmingCluster(o.want, absent)
 		}
-		if c := &s.types[cds]; o.waits == "" && !o.expired && !c.answered {
+		if c := s.types[cds]; o.waits == "" && !o.expired && !c.answered {
 			o.waits = s.typeWord(c)
 		}
 		if o.waits != "" {
@@ -149,8 +150,8 @@ func (s *Session) warmingCluster(r *config.Resource, absent *nameSet) string {
 }
 
 func (s *Session) lookup(ref extension.Ref) *slot {
-	if k, ok := kindOf(ref.TypeURL); ok {
-		return s.types[k].slots[ref.Name]
+	if t := s.typeFor(ref); t != nil {
+		return t.slots[ref.Name]
 	}
 	return nil
 }
@@ -158,13 +159,15 @@ func (s *Session) lookup(ref extension.Ref) *slot {
 // referred marks the names of type t that the next resources of its owner refer to.
 func (s *Session) referred(t *typeState) map[string]struct{} {
 	set := maps.Clone(t.pins)
-	for _, o := range s.types[t.owner].slots {
-		if o.next == nil {
-			continue
-		}
-		for _, ref := range o.next.Refs {
-			if ref.TypeURL == t.url {
-				set[ref.Name] = struct{}{}
+	for _, owner := range t.owner {
+		for _, o := range s.types[owner].slots {
+			if o.next == nil {
+				continue
+			}
+			for _, ref := range o.next.Refs {
+				if s.typeFor(ref) == t {
+					set[ref.Name] = struct{}{}
+				}
 			}
 		}
 	}
@@ -173,7 +176,7 @@ func (s *Session) referred(t *typeState) map[string]struct{} {
 
 // keepRoutes leaves the routes that a serving listener refers to.
 func (s *Session) keepRoutes() {
-	t := &s.types[rds]
+	t := s.types[rds]
 	used := s.referred(t)
 	for _, o := range t.slots {
 		if _, ok := used[o.name]; !ok && (o.want == nil || !o.want.Static) {
@@ -184,12 +187,28 @@ func (s *Session) keepRoutes() {
 
 // keepEndpoints gives every serving cluster its endpoints, at once.
 func (s *Session) keepEndpoints() {
-	t := &s.types[eds]
+	t := s.types[eds]
 	used := s.referred(t)
 	for _, o := range t.slots {
 		o.next = nil
 		if _, ok := used[o.name]; ok {
 			o.next = o.want
+		}
+	}
+}
+
+// keepSecrets gives everything that serves its secrets, at once. A secret of the bootstrap is there in any case.
+func (s *Session) keepSecrets() {
+	for _, t := range s.types {
+		if t.k != sds {
+			continue
+		}
+		used := s.referred(t)
+		for _, o := range t.slots {
+			o.next = nil
+			if _, ok := used[o.name]; ok || o.want != nil && o.want.Static {
+				o.next = o.want
+			}
 		}
 	}
 }
@@ -226,25 +245,29 @@ func (s *Session) keepClusters() {
 func (s *Session) commit() *config.Snapshot {
 	next, changed := *s.snapshot, false
 	for k, m := range [kinds]*map[string]*config.Resource{
-		cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes,
+		sds: &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes,
 	} {
-		t := &s.types[k]
-		same := true
-		for _, o := range t.slots {
-			same = same && o.next == o.live
+		same, n := true, 0
+		for _, t := range s.ofKind(kind(k)) {
+			for _, o := range t.slots {
+				same = same && o.next == o.live
+			}
+			n += len(t.slots)
 		}
 		if same {
 			continue
 		}
 		changed = true
 		s.touched(kind(k))
-		*m = make(map[string]*config.Resource, len(t.slots))
-		for name, o := range t.slots {
-			if o.live = o.next; o.live != nil {
-				(*m)[name] = o.live
-			}
-			if o.live == o.want {
-				o.expired, o.waits = false, ""
+		*m = make(map[string]*config.Resource, n)
+		for _, t := range s.ofKind(kind(k)) {
+			for name, o := range t.slots {
+				if o.live = o.next; o.live != nil {
+					(*m)[extension.Ref{TypeURL: t.url, Name: name, Source: t.from}.Key()] = o.live
+				}
+				if o.live == o.want {
+					o.expired, o.waits = false, ""
+				}
 			}
 		}
 	}
@@ -256,8 +279,8 @@ func (s *Session) commit() *config.Snapshot {
 
 // sweep makes slots for what is now referred to and drops those that nothing needs.
 func (s *Session) sweep() {
-	for k := range s.types {
-		t := &s.types[k]
+	s.moveSources()
+	for _, t := range s.types {
 		if t.full {
 			maps.DeleteFunc(t.slots, func(_ string, o *slot) bool { return o.want == nil && o.live == nil && o.bad == nil })
 			continue
@@ -283,8 +306,8 @@ func (s *Session) deadline(t *typeState, o *slot) time.Time {
 	}
 	d := s.o.WarmingDeadline
 	if o.want != nil {
-		for k := range s.types {
-			if f := &s.types[k]; !f.full && f.owner == t.k && f.fetch > 0 && f.source >= 0 && (d == 0 || f.fetch < d) {
+		for _, f := range s.types {
+			if slices.Contains(f.owner, t.k) && f.fetch > 0 && f.source >= 0 && (d == 0 || f.fetch < d) && s.fetches(f, o.want) {
 				d = f.fetch
 			}
 		}
@@ -295,12 +318,17 @@ func (s *Session) deadline(t *typeState, o *slot) time.Time {
 	return o.since.Add(d)
 }
 
+// fetches tells whether a new version waits for what f brings. Secrets may come from many sources.
+func (s *Session) fetches(f *typeState, r *config.Resource) bool {
+	return f.k != sds || slices.ContainsFunc(r.Refs, func(ref extension.Ref) bool { return s.typeFor(ref) == f })
+}
+
 // arm keeps the warming timer at the earliest deadline.
 func (s *Session) arm() {
 	var first time.Time
-	for k := range s.types {
-		for _, o := range s.types[k].slots {
-			if d := s.deadline(&s.types[k], o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
+	for _, t := range s.types {
+		for _, o := range t.slots {
+			if d := s.deadline(t, o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
 				first = d
 			}
 		}
@@ -318,8 +346,7 @@ func (s *Session) arm() {
 // expire ends the waits whose deadline has come, and says what each waited for.
 func (s *Session) expire() {
 	s.warmAt = time.Time{}
-	for k := range s.types {
-		t := &s.types[k]
+	for _, t := range s.types {
 		var late []*slot
 		for _, o := range t.slots {
 			if d := s.deadline(t, o); !d.IsZero() && !d.After(s.now) {
@@ -344,9 +371,12 @@ func (s *Session) expire() {
 // countFetch counts the names that a late resource refers to and that never came.
 func (s *Session) countFetch(o *slot) {
 	for _, ref := range o.want.Refs {
-		if k, ok := kindOf(ref.TypeURL); ok {
-			if r := s.types[k].slots[ref.Name]; r == nil || r.want == nil {
-				s.types[k].counters.FetchTimeout++
+		if t := s.typeFor(ref); t != nil {
+			if r := t.slots[ref.Name]; r == nil || r.want == nil {
+				t.counters.FetchTimeout++
+				if r != nil {
+					r.count(Counters{FetchTimeout: 1})
+				}
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 	"go.uber.org/zap"
 )
 
@@ -20,6 +21,8 @@ type Options struct {
 	Streams []*ADS             // streams of single types
 	Files   []File             // path_config_source
 	Static  []*config.Resource // from the bootstrap
+	// Open makes the stream of a source that references to secrets name (an api_config_source; files need none). Nil refuses all.
+	Open func(extension.Source) (*ADS, error)
 
 	Decode Decode
 	Apply  func(*config.Snapshot) error // called from Run, one snapshot after the other
@@ -34,21 +37,28 @@ type Options struct {
 // A Client keeps a configuration up to date: it does what its Session says.
 type Client struct {
 	// Set in New, never changed.
-	o       Options
-	sources []Source // streams, the aggregated one last, then files
-	remote  []*ADS   // of the first sources
-	log     *zap.Logger
-	stats   *Stats
-	events  chan message
-	ran     chan struct{} // closed when Run has ended
+	o      Options
+	log    *zap.Logger
+	stats  *Stats
+	events chan message
+	ran    chan struct{} // closed when Run has ended
 
 	mu sync.Mutex // guards s
 	s  *Session
 
 	// Owned by the goroutine of Run.
-	streams []*stream // by source; nil when there is none
-	timers  map[string]*time.Timer
-	wg      sync.WaitGroup // every goroutine that Run started
+	feeds  []*feed // by source: streams, the aggregated one last, then files, then what references opened; nil when closed
+	timers map[string]*time.Timer
+	wg     sync.WaitGroup // every goroutine that Run started
+}
+
+// A feed is what a source is read from: a stream or a file.
+type feed struct {
+	ads    *ADS
+	file   *File
+	err    error              // why it can be neither
+	stream *stream            // the last one, nil before
+	stop   context.CancelFunc // ends its goroutine, nil while there is none
 }
 
 // message is a happening on its way to Run. A timer is compared with the one that is armed: a stopped one that fired meanwhile
@@ -70,22 +80,24 @@ func New(o Options) *Client {
 	if c.stats == nil {
 		c.stats = &Stats{}
 	}
-	c.remote = slices.Clone(o.Streams)
+	var sources []Source
+	remote := slices.Clone(o.Streams)
 	if o.ADS != nil {
-		c.remote = append(c.remote, o.ADS)
+		remote = append(remote, o.ADS)
 	}
-	for _, a := range c.remote {
-		c.sources = append(c.sources, a.source())
+	for _, a := range remote {
+		sources = append(sources, a.source())
+		c.feeds = append(c.feeds, &feed{ads: a})
 	}
-	for _, f := range o.Files {
-		c.sources = append(c.sources, Source{Name: f.Path, File: true, Types: []SourceType{f.Type}})
+	for i, f := range o.Files {
+		sources = append(sources, Source{Name: f.Path, File: true, Types: []SourceType{f.Type}})
+		c.feeds = append(c.feeds, &feed{file: &o.Files[i]})
 	}
 	if n := len(o.Streams); o.ADS != nil && len(o.ADS.Types) == 0 {
-		c.sources[n].Types = unclaimed(slices.Delete(slices.Clone(c.sources), n, n+1))
+		sources[n].Types = unclaimed(slices.Delete(slices.Clone(sources), n, n+1))
 	}
-	c.streams = make([]*stream, len(c.sources))
 	c.s = NewSession(SessionOptions{
-		Node: o.Node, Sources: c.sources, Static: o.Static, WarmingDeadline: o.WarmingDeadline,
+		Node: o.Node, Sources: sources, Static: o.Static, WarmingDeadline: o.WarmingDeadline,
 		RetryBase: o.RetryBase, RetryMax: o.RetryMax, NACKPause: o.NACKPause,
 	})
 	return c
@@ -110,6 +122,13 @@ func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.s.Status()
+}
+
+// Secrets gives what is counted of every secret, now.
+func (c *Client) Secrets() []SecretStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.s.Secrets()
 }
 
 // Subscribe asks for a resource by name, whether or not another one refers to it. It waits for Run, so it must not be called from
@@ -170,11 +189,18 @@ func (c *Client) step(ctx context.Context, h Happening) {
 // do does one action and gives its answer, if it has one at once.
 func (c *Client) do(ctx context.Context, a Action) Happening {
 	switch a := a.(type) {
+	case Open:
+		c.open(a)
+	case Close:
+		if stop := c.feeds[a.Source].stop; stop != nil {
+			stop()
+		}
+		c.feeds[a.Source] = nil
 	case Connect:
-		c.connect(ctx, a.Source)
+		return c.connect(ctx, a.Source)
 	case Send:
-		if st := c.streams[a.Source]; st != nil {
-			st.send(a.Request)
+		if f := c.feeds[a.Source]; f != nil && f.stream != nil {
+			f.stream.send(a.Request)
 		}
 	case DecodeItems:
 		return Decoded{a.TypeURL, a.Seq, c.o.Decode.all(a.TypeURL, a.Items)}
@@ -221,19 +247,45 @@ func (c *Client) logLine(l Log) {
 	}
 }
 
-// connect starts the goroutine of a source. It ends with its stream, or with Run.
-func (c *Client) connect(ctx context.Context, i int) {
-	if c.sources[i].File {
-		f := c.o.Files[i-len(c.remote)]
-		c.wg.Go(func() { c.watchFile(ctx, i, f) })
-		return
+// open makes the feed of a source that references name.
+func (c *Client) open(o Open) {
+	f := &feed{}
+	switch t := (SourceType{TypeURL: SecretType, FetchTimeout: o.From.FetchTimeout}); {
+	case o.From.Path != "":
+		f.file = &File{Path: o.From.Path, Watch: o.From.Watch, Type: t}
+	case c.o.Open == nil:
+		f.err = errors.New("streams of their own are not opened here")
+	default:
+		if f.ads, f.err = c.o.Open(o.From); f.err == nil {
+			f.ads.Single, f.ads.Types = true, []SourceType{t}
+		}
 	}
-	st := newStream(ctx)
-	c.streams[i] = st
+	c.feeds = append(c.feeds, f) // indexes are given in order
+}
+
+// connect starts the goroutine of a source. It ends with its stream, when the source is closed, or with Run.
+func (c *Client) connect(ctx context.Context, i int) Happening {
+	f := c.feeds[i]
+	switch {
+	case f == nil:
+		return nil
+	case f.err != nil:
+		return StreamLost{i, f.err, rand.Float64()}
+	}
+	if f.stop != nil {
+		f.stop() // of the stream before
+	}
+	ctx, f.stop = context.WithCancel(ctx)
+	if f.file != nil {
+		c.wg.Go(func() { c.watchFile(ctx, i, *f.file) })
+		return nil
+	}
+	f.stream = newStream(ctx)
 	c.wg.Go(func() {
-		err := c.remote[i].run(st, func(h Happening) { c.post(ctx.Done(), h) }, i)
+		err := f.ads.run(f.stream, func(h Happening) { c.post(ctx.Done(), h) }, i)
 		c.post(ctx.Done(), StreamLost{i, err, rand.Float64()})
 	})
+	return nil
 }
 
 // post hands a happening to Run, or gives up when done is closed.

@@ -28,7 +28,7 @@ const (
 	fakeDegraded
 )
 
-// fakeAny makes one from a script line: `a eds=x,y rds=r uses=c rev=2 bad="text" degraded=f panic`.
+// fakeAny makes one from a script line: `a eds=x,y rds=r sds=s,t@/file uses=c rev=2 bad="text" degraded=f panic`.
 func fakeAny(url, name string, words []string, kv map[string]string) *anypb.Any {
 	var b []byte
 	put := func(n protowire.Number, v string) {
@@ -36,7 +36,7 @@ func fakeAny(url, name string, words []string, kv map[string]string) *anypb.Any 
 		b = protowire.AppendString(b, v)
 	}
 	put(fakeName, name)
-	for _, k := range []string{"eds", "rds", "other"} {
+	for _, k := range []string{"sds", "eds", "rds", "other"} {
 		for n := range strings.SplitSeq(kv[k], ",") {
 			if n != "" {
 				put(fakeRef, k+" "+n)
@@ -82,7 +82,8 @@ func fakeDecode(_ string, a *anypb.Any) (*config.Resource, error) {
 			r.Name = string(v)
 		case fakeRef:
 			k, name, _ := strings.Cut(string(v), " ")
-			r.Refs = append(r.Refs, extension.Ref{TypeURL: urlOf(k), Name: name})
+			name, from, _ := strings.Cut(name, "@")
+			r.Refs = append(r.Refs, extension.Ref{TypeURL: urlOf(k), Name: name, Source: fakeSource(from)})
 		case fakeBad:
 			return nil, errors.New(string(v))
 		case fakePanic:
@@ -92,6 +93,17 @@ func fakeDecode(_ string, a *anypb.Any) (*config.Resource, error) {
 		}
 	}
 	return r, nil
+}
+
+// fakeSource reads the source of a reference: `@/file`, `@static`, or the name of a cluster.
+func fakeSource(s string) extension.Source {
+	switch {
+	case s == "static":
+		return extension.Source{Static: true}
+	case strings.HasPrefix(s, "/"):
+		return extension.Source{Path: s}
+	}
+	return extension.Source{Cluster: s}
 }
 
 // urlOf gives a type URL for a short name; other names stand for themselves.

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/fsnotify/fsnotify"
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/filewatch"
 	"github.com/weirproxy/weir/config/yamlproto"
 )
 
@@ -31,113 +31,92 @@ type File struct {
 	Type  SourceType
 }
 
-// The pauses of a file source.
-const (
-	fileQuiet = 50 * time.Millisecond // without a change, before a file is read
-	fileRetry = 5 * time.Second       // before a directory that cannot be watched is tried again
-)
+// fileRetry is how long a folder that cannot be watched is left alone before it is tried again.
+const fileRetry = 5 * time.Second
 
 // watchFile posts a file's content now and after every change, until ctx ends.
 func (c *Client) watchFile(ctx context.Context, source int, f File) {
-	var last []byte
-	read := func() {
-		data, err := os.ReadFile(f.Path)
-		if err == nil && last != nil && bytes.Equal(data, last) {
-			return
-		}
-		last = data
-		r := Received{Source: source}
-		if err == nil {
-			r.Response, r.Where, err = parseFile(f, data)
-		}
-		if err != nil {
-			last = nil
-			c.post(ctx.Done(), FileFailed{source, err})
-			return
-		}
-		c.post(ctx.Done(), r)
-	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		w, err := watch(f)
-		if err != nil {
-			c.post(ctx.Done(), FileFailed{source, err})
-			timer.Reset(fileRetry)
-			select {
-			case <-ctx.Done():
-				return
-			case <-timer.C:
-				continue
-			}
-		}
-		read()
-		err = follow(ctx, w, timer, read)
-		_ = w.Close()
+	for ctx.Err() == nil {
+		err := c.followFile(ctx, source, f)
 		if ctx.Err() != nil {
 			return
 		}
-		last = nil
-		c.post(ctx.Done(), FileFailed{source, fmt.Errorf("watch %s: %w", f.Path, err)})
+		c.post(ctx.Done(), FileFailed{source, err})
+		pause, cancel := context.WithTimeout(ctx, fileRetry)
+		<-pause.Done()
+		cancel()
 	}
 }
 
-// watch begins to watch the directories of a file.
-func watch(f File) (*fsnotify.Watcher, error) {
-	w, err := fsnotify.NewWatcher()
+// followFile does so as long as its folder can be watched.
+func (c *Client) followFile(ctx context.Context, source int, f File) error {
+	w, err := filewatch.New()
 	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", f.Path, err)
+		return err
 	}
+	defer func() { _ = w.Close() }()
+	var last []byte // nil after a failure
+	for {
+		if err := w.Watch(f.folders()...); err != nil {
+			return err
+		}
+		switch data, r, err := f.read(last); {
+		case err != nil:
+			last = nil
+			c.post(ctx.Done(), FileFailed{source, err})
+		case r != nil:
+			last, r.Source = data, source
+			c.post(ctx.Done(), *r)
+		}
+		if err := w.Next(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// folders are those whose changes count.
+func (f *File) folders() []string {
 	dirs := []string{filepath.Dir(f.Path)}
 	if f.Watch != "" {
 		dirs = append(dirs, f.Watch)
 	}
-	for _, d := range dirs {
-		if err := w.Add(d); err != nil {
-			return nil, errors.Join(fmt.Errorf("watch %s: %w", d, err), w.Close())
-		}
-	}
-	return w, nil
+	return dirs
 }
 
-// follow calls read when the directory changed and then was quiet.
-func follow(ctx context.Context, w *fsnotify.Watcher, quiet *time.Timer, read func()) error {
-	quiet.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err, ok := <-w.Errors:
-			if !ok {
-				return errors.New("watcher closed")
-			}
-			if !errors.Is(err, fsnotify.ErrEventOverflow) {
-				return err
-			}
-			quiet.Reset(fileQuiet)
-		case ev, ok := <-w.Events:
-			if !ok {
-				return errors.New("watcher closed")
-			}
-			if ev.Op != fsnotify.Chmod {
-				quiet.Reset(fileQuiet)
-			}
-		case <-quiet.C:
-			read()
-		}
+// read gives what a file holds, nil when that is what it held last.
+func (f *File) read(last []byte) ([]byte, *Received, error) {
+	data, err := os.ReadFile(f.Path)
+	if err != nil || last != nil && bytes.Equal(data, last) {
+		return data, nil, err
 	}
+	r := &Received{}
+	r.Response, r.Where, err = parseFile(*f, data)
+	return data, r, err
 }
 
 // parseFile reads a DiscoveryResponse, and gives a function that finds the lines of its resources. Its type may be left out, and so
-// may its version, which then is a hash of the content.
+// may its version, which then is a hash of the content. A file of secrets may hold one with "@type", or a list of them, instead.
 func parseFile(f File, data []byte) (*discoveryv3.DiscoveryResponse, func(int, error) error, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, nil, fmt.Errorf("%s: empty file", f.Path)
 	}
 	r := &discoveryv3.DiscoveryResponse{}
-	x, err := yamlproto.Unmarshal(data, r, yamlproto.Options{File: f.Path})
-	if err != nil {
-		return nil, nil, err
+	var where func(int, error) error
+	if o := (yamlproto.Options{File: f.Path}); f.Type.TypeURL == SecretType {
+		rs, err := yamlproto.UnmarshalResources(data, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range rs {
+			r.Resources = append(r.Resources, e.Any)
+		}
+		where = func(i int, err error) error { return located(rs[i].Index, "", err) }
+	} else {
+		x, err := yamlproto.Unmarshal(data, r, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		where = func(i int, err error) error { return located(x, fielderr.Index("resources", i), err) }
 	}
 	if r.TypeUrl == "" {
 		r.TypeUrl = f.Type.TypeURL
@@ -147,18 +126,18 @@ func parseFile(f File, data []byte) (*discoveryv3.DiscoveryResponse, func(int, e
 		_, _ = h.Write(data)
 		r.VersionInfo = strconv.FormatUint(h.Sum64(), 16)
 	}
-	return r, func(i int, err error) error { return located(x, i, err) }, nil
+	return r, where, nil
 }
 
-// located gives each mistake of the i-th resource its line.
-func located(x *yamlproto.Index, i int, err error) error {
+// located gives each mistake of a resource its line; at is where the index has it.
+func located(x *yamlproto.Index, at string, err error) error {
 	var whole *config.Error
 	if errors.As(err, &whole) {
 		err = whole.Errs
 	}
 	var out []error
 	for _, e := range fielderr.All(err) {
-		out = append(out, x.Wrap(fielderr.Join("resources["+strconv.Itoa(i)+"]", e.Path), e.Err))
+		out = append(out, x.Wrap(fielderr.Join(at, e.Path), e.Err))
 	}
 	return errors.Join(out...)
 }

@@ -45,8 +45,8 @@ func (s *Session) received(w Received) {
 	if c == nil || w.Response == nil || (!c.File && !c.connected) {
 		return
 	}
-	k, ok := kindOf(w.Response.GetTypeUrl())
-	if !ok || s.types[k].source != w.Source {
+	t := s.served(w.Source).find(w.Response.GetTypeUrl())
+	if t == nil {
 		s.log(Warn, "%s: response of type %q ignored: not subscribed", c.Name, w.Response.GetTypeUrl())
 		return
 	}
@@ -57,7 +57,6 @@ func (s *Session) received(w Received) {
 		}
 		c.connected, c.err = true, ""
 	}
-	t := &s.types[k]
 	if !c.File && !t.asked {
 		s.log(Warn, "%s: %s response ignored: nothing was asked for", c.Name, upper(t.short))
 		return
@@ -162,7 +161,8 @@ func (s *Session) begin(t *typeState, r *response) {
 		s.finish(t, r)
 		return
 	}
-	t.seq++
+	s.seq++
+	t.seq = s.seq
 	s.do(DecodeItems{TypeURL: t.url, Seq: t.seq, Items: todo})
 }
 
@@ -178,6 +178,8 @@ func (s *Session) known(t *typeState, it *item) {
 		it.res = o.want
 	case same(o.live, it.any): // taken back before it could change anything
 		it.res = o.live
+	case t.k == sds: // what it names on disk may have changed
+		it.todo = true
 	case o.bad != nil && o.bad.raw != nil && bytes.Equal(o.bad.raw, it.any.GetValue()):
 		it.err = o.bad.err
 	default:
@@ -192,11 +194,13 @@ func same(r *config.Resource, a *anypb.Any) bool {
 
 // decoded takes the results of a DecodeItems.
 func (s *Session) decoded(w Decoded) {
-	k, ok := kindOf(w.TypeURL)
-	if !ok || len(s.types[k].queue) == 0 || s.types[k].seq != w.Seq {
+	i := slices.IndexFunc(s.types, func(t *typeState) bool {
+		return t.url == w.TypeURL && t.seq == w.Seq && len(t.queue) > 0
+	})
+	if i < 0 {
 		return
 	}
-	t, r, n := &s.types[k], s.types[k].queue[0], 0
+	t, r, n := s.types[i], s.types[i].queue[0], 0
 	for i := range r.items {
 		it := &r.items[i]
 		if !it.todo {
@@ -239,12 +243,11 @@ func (s *Session) fileFailed(w FileFailed) {
 	}
 	c.connected, c.err = false, w.Err.Error()
 	s.log(Error, "%s: %v", c.Name, w.Err)
-	for _, k := range c.kinds {
-		t := &s.types[k]
+	for _, t := range s.served(w.Source) {
 		t.counters.Attempt++
-		t.counters.Failure++
+		t.fail()
 		t.nack = &NACK{At: s.now, Text: w.Err.Error(), Standing: true}
-		if k == cds && !t.answered {
+		if t.k == cds && !t.answered {
 			t.answered = true
 			if t.fetch > 0 {
 				s.do(StopTimer{fetchTimer(t)})

@@ -13,6 +13,12 @@ import (
 func (w *world) act(actions []Action) {
 	for _, a := range actions {
 		switch a := a.(type) {
+		case Open:
+			w.o.Sources = append(w.o.Sources, Source{Name: a.From.String(), File: a.From.Path != "", Types: []SourceType{{TypeURL: SecretType}}})
+			w.printf("open %s", a.From)
+		case Close:
+			w.printf("close %s", w.o.Sources[a.Source].Name)
+			w.o.Sources[a.Source] = Source{}
 		case Connect:
 			w.printf("connect %s", w.o.Sources[a.Source].Name)
 		case Send:
@@ -79,6 +85,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 		word     string
 		now, old map[string]*config.Resource
 	}{
+		{"sds", n.Secrets, w.snap.Secrets},
 		{"cds", n.Clusters, w.snap.Clusters},
 		{"eds", n.Endpoints, w.snap.Endpoints},
 		{"lds", n.Listeners, w.snap.Listeners},
@@ -96,7 +103,9 @@ func (w *world) printPublish(n *config.Snapshot) {
 			}
 			l = append(l, name+"@"+v+star)
 		}
-		fmt.Fprintf(&w.b, " %s[%s]", m.word, strings.Join(l, " "))
+		if m.word != "sds" || len(m.now)+len(m.old) > 0 {
+			fmt.Fprintf(&w.b, " %s[%s]", m.word, strings.Join(l, " "))
+		}
 	}
 	w.b.WriteString("\n")
 	w.snap = n
@@ -109,7 +118,7 @@ func (w *world) status() {
 		w.printf("source %s connected=%v since=%v failures=%d err=%q", s.Name, s.Connected, s.Since.Sub(epoch), s.Failures, s.Err)
 	}
 	for _, t := range st.Types {
-		if t.Source == "" && len(t.Resources) == 0 {
+		if len(t.Resources) == 0 && (t.Source == "" || t.Short == "sds") {
 			continue
 		}
 		c := t.Counters

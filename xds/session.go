@@ -8,6 +8,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 )
 
 // SessionOptions say what a Session talks to and how long it waits. Zero durations are defaults, negative ones are "never".
@@ -42,9 +43,13 @@ type SourceType struct {
 // A Session is the discovery protocol and the warming of what it brings, as a pure state machine. It is not safe for concurrent
 // use.
 type Session struct {
-	o       SessionOptions // set in NewSession, never changed
-	sources []sourceState
-	types   [kinds]typeState
+	o       SessionOptions                  // set in NewSession, never changed
+	sources []*sourceState                  // by index; nil when it was closed
+	types   []*typeState                    // by kind, then those of sources that references name
+	extra   map[extension.Source]*typeState // the latter, by source
+	seq     uint64                          // of the last DecodeItems
+	gone    [kinds]Counters                 // of types whose source was closed
+	moved   bool                            // references may name other sources than before
 
 	ready    bool             // see Status
 	snapshot *config.Snapshot // the last one published
@@ -59,8 +64,9 @@ type Session struct {
 type typeState struct {
 	row
 	k      kind
-	source int           // index of its source, -1 when none serves it
-	fetch  time.Duration // initial_fetch_timeout, 0 is for ever
+	from   extension.Source // zero for the first of a kind
+	source int              // index of its source, -1 when none serves it
+	fetch  time.Duration    // initial_fetch_timeout, 0 is for ever
 
 	version  string // last accepted; survives the stream
 	heard    bool   // a first answer came
@@ -79,7 +85,7 @@ type typeState struct {
 	file *response // last content of a file source
 
 	queue []*response // responses being decoded; only the first is worked on
-	seq   uint64
+	seq   uint64      // of the DecodeItems that is under way
 
 	nack     *NACK // the last one, nil when there was none
 	counters Counters
@@ -101,6 +107,7 @@ type slot struct {
 	expired bool             // the deadline passed: want goes in as it is
 	waits   string           // what want waits for
 	bad     *ResourceError   // why the version offered last was refused
+	counted Counters         // of this one: Envoy counts every secret's subscription by itself
 }
 
 // NewSession makes a session. Nothing happens before the first Step.
@@ -109,21 +116,23 @@ func NewSession(o SessionOptions) *Session {
 	o.RetryBase = max(defaulted(o.RetryBase, 500*time.Millisecond), time.Millisecond)
 	o.RetryMax = max(defaulted(o.RetryMax, 30*time.Second), o.RetryBase)
 	o.NACKPause = defaulted(o.NACKPause, time.Second)
-	s := &Session{o: o, sources: make([]sourceState, len(o.Sources)), snapshot: &config.Snapshot{}}
-	for k := range s.types {
-		s.types[k] = typeState{row: rows[k], k: kind(k), source: -1, slots: map[string]*slot{}, pins: map[string]struct{}{}}
+	s := &Session{o: o, extra: map[extension.Source]*typeState{}, snapshot: &config.Snapshot{}}
+	for k := range kinds {
+		s.types = append(s.types, newTypeState(k))
 	}
 	for i, src := range o.Sources {
-		s.sources[i].Source = src
+		s.sources = append(s.sources, &sourceState{Source: src})
 		for _, st := range src.Types {
 			if k, ok := kindOf(st.TypeURL); ok && s.types[k].source < 0 {
 				s.types[k].source, s.types[k].fetch = i, defaulted(st.FetchTimeout, 15*time.Second)
-				s.sources[i].kinds = append(s.sources[i].kinds, kind(k))
 			}
 		}
-		slices.Sort(s.sources[i].kinds)
 	}
 	return s
+}
+
+func newTypeState(k kind) *typeState {
+	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, pins: map[string]struct{}{}}
 }
 
 // defaulted gives d, def when it is zero, and zero when it is negative.
@@ -173,8 +182,7 @@ func (s *Session) start() {
 			s.log(Error, "static resource %q of type %q is not supported", r.Name, r.Raw.GetTypeUrl())
 		}
 	}
-	for k := range s.types {
-		t := &s.types[k]
+	for _, t := range s.types {
 		if t.source < 0 {
 			t.answered = true
 		} else if t.full && t.fetch > 0 {
@@ -185,9 +193,10 @@ func (s *Session) start() {
 	if s.snapshot.Version == 0 { // nothing static: the world begins empty
 		s.publish(&config.Snapshot{})
 	}
-	for i := range s.sources {
-		s.sources[i].since = s.now
-		s.do(Connect{i})
+	for i, c := range s.sources {
+		if c.since = s.now; !c.opened { // what the static resources refer to is connected already
+			s.do(Connect{i})
+		}
 	}
 }
 
@@ -196,8 +205,8 @@ func (s *Session) settle() {
 	if next := s.assemble(); next != nil {
 		s.publish(next)
 	}
-	for k := range s.types {
-		s.request(&s.types[k])
+	for _, t := range s.types {
+		s.request(t)
 	}
 }
 
@@ -221,13 +230,13 @@ func (s *Session) timer(id string) {
 		s.expire()
 		return
 	}
-	for i := range s.sources {
-		if id == s.sources[i].timer() {
+	for i, c := range s.sources {
+		if c != nil && id == c.timer() {
 			s.do(Connect{i})
 		}
 	}
-	for k := range s.types {
-		switch t := &s.types[k]; id {
+	for _, t := range s.types {
+		switch id {
 		case fetchTimer(t):
 			if !t.answered {
 				t.answered = true
@@ -266,35 +275,48 @@ func (s *Session) interest(t *typeState) []string {
 		return t.asks
 	}
 	set := maps.Clone(t.pins)
-	for _, o := range s.types[t.owner].slots {
-		for _, r := range [...]*config.Resource{o.want, o.live} {
-			if r == nil {
-				continue
-			}
-			for _, ref := range r.Refs {
-				if ref.TypeURL == t.url {
-					set[ref.Name] = struct{}{}
+	for _, owner := range t.owner {
+		for _, o := range s.types[owner].slots {
+			for _, r := range [...]*config.Resource{o.want, o.live} {
+				if r == nil {
+					continue
+				}
+				for _, ref := range r.Refs {
+					if ref.TypeURL == t.url && ref.Source == t.from {
+						set[ref.Name] = struct{}{}
+					}
 				}
 			}
 		}
 	}
+	maps.DeleteFunc(set, func(name string, _ struct{}) bool { // a static one is here and stays
+		o := t.slots[name]
+		return o != nil && o.want != nil && o.want.Static
+	})
 	t.asks, t.stale = slices.Sorted(maps.Keys(set)), false
 	return t.asks
 }
 
 // touched says that resources of a type changed: what they refer to has to be gathered again.
 func (s *Session) touched(owner kind) {
-	for k := range s.types {
-		if t := &s.types[k]; !t.full && t.owner == owner {
+	for _, t := range s.types {
+		if slices.Contains(t.owner, owner) {
 			t.stale = true
 		}
 	}
+	s.moved = true
 }
 
 const warmingTimer = "warming"
 
 func fetchTimer(t *typeState) string { return "fetch " + t.short }
-func nackTimer(t *typeState) string  { return "nack " + t.short }
+
+func nackTimer(t *typeState) string {
+	if t.from == (extension.Source{}) {
+		return "nack " + t.short
+	}
+	return fmt.Sprintf("nack %s %d", t.short, t.source)
+}
 
 // typeWord names a type and where it comes from: `CDS from ads`.
 func (s *Session) typeWord(t *typeState) string {

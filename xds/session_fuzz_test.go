@@ -114,7 +114,13 @@ func randomResponse(r *rand.Rand) *discoveryv3.DiscoveryResponse {
 			if r.IntN(2) == 0 {
 				kv["eds"] = name()
 			}
+			if r.IntN(4) == 0 {
+				kv["sds"] = name()
+			}
 		case lds:
+			if r.IntN(3) == 0 {
+				kv["sds"] = name() + []string{"", "@/f", "@agent", "@static"}[r.IntN(4)]
+			}
 			if r.IntN(2) == 0 {
 				kv["rds"] = name()
 			}
@@ -138,6 +144,7 @@ type probe struct {
 	timers   map[string]time.Duration
 	snap     *config.Snapshot
 	accepted map[string]string // version by type, as the server sees it
+	opened   []int             // sources that references name
 }
 
 func newProbe(t *testing.T) *probe {
@@ -163,8 +170,8 @@ func (p *probe) run(in []byte) {
 		n := min(int(binary.BigEndian.Uint16(in[1:])), len(in)-3)
 		r := &discoveryv3.DiscoveryResponse{}
 		if proto.Unmarshal(in[3:3+n], r) != nil {
-			r = &discoveryv3.DiscoveryResponse{TypeUrl: rows[in[0]&3].url, Resources: []*anypb.Any{
-				{TypeUrl: rows[in[0]&3].url, Value: in[3 : 3+n]}, nil,
+			r = &discoveryv3.DiscoveryResponse{TypeUrl: rows[in[0]%byte(kinds)].url, Resources: []*anypb.Any{
+				{TypeUrl: rows[in[0]%byte(kinds)].url, Value: in[3 : 3+n]}, nil,
 			}}
 		}
 		p.do(in[0], r)
@@ -182,6 +189,9 @@ func (p *probe) do(op byte, r *discoveryv3.DiscoveryResponse) {
 		p.step(FileFailed{Err: errors.New("gone")})
 	case op < 40:
 		p.step(Decoded{TypeURL: r.GetTypeUrl(), Seq: uint64(op)})
+	case op < 50 && len(p.opened) > 0:
+		r.TypeUrl = SecretType
+		p.step(Received{Source: p.opened[int(op)%len(p.opened)], Response: r})
 	case op < 80:
 		p.now = p.now.Add(time.Duration(op) * 100 * time.Millisecond)
 		for id := range p.timers {
@@ -200,7 +210,17 @@ func (p *probe) step(h Happening) {
 		case Publish:
 			p.published(a.Snapshot)
 		case Send:
-			p.sent(a.Request)
+			if a.Source == 0 {
+				p.sent(a.Request)
+			}
+		case Open:
+			p.opened = append(p.opened, a.Source)
+		case Connect:
+			if slices.Contains(p.opened, a.Source) {
+				p.step(Connected{a.Source})
+			}
+		case Close:
+			p.opened = slices.DeleteFunc(p.opened, func(i int) bool { return i == a.Source })
 		case StartTimer:
 			p.timers[a.ID] = a.After
 		case StopTimer:
@@ -241,6 +261,13 @@ func (p *probe) published(s *config.Snapshot) {
 			p.t.Errorf("snapshot %d: endpoints %q serve nothing", s.Version, n)
 		}
 	}
+	both := refs(s.Clusters)
+	maps.Copy(both, refs(s.Listeners))
+	for n := range s.Secrets {
+		if name, _, _ := strings.Cut(n, " from "); !both[SecretType+name] {
+			p.t.Errorf("snapshot %d: secret %q serves nothing", s.Version, n)
+		}
+	}
 	used = refs(s.Listeners)
 	for n := range s.Routes {
 		if !used[RouteType+n] {
@@ -252,9 +279,10 @@ func (p *probe) published(s *config.Snapshot) {
 	}
 	for _, m := range [][2]map[string]*config.Resource{
 		{s.Clusters, p.snap.Clusters}, {s.Endpoints, p.snap.Endpoints}, {s.Listeners, p.snap.Listeners}, {s.Routes, p.snap.Routes},
+		{s.Secrets, p.snap.Secrets},
 	} {
 		for name, r := range m[0] {
-			if r == nil || r.Name != name {
+			if name, _, _ := strings.Cut(name, " from "); r == nil || r.Name != name {
 				p.t.Fatalf("snapshot %d: %q holds %v", s.Version, name, r)
 			}
 			if old := m[1][name]; old != nil && old != r && bytes.Equal(old.Raw.GetValue(), r.Raw.GetValue()) {

@@ -34,31 +34,34 @@ func (s *Stats) Type(typeURL string) *TypeStats {
 // publish copies the session's numbers.
 func (st *Stats) publish(s *Session) {
 	var connected, warming, degraded uint64
-	for i := range s.sources {
-		if c := &s.sources[i]; c.connected && !c.File {
+	for _, c := range s.sources {
+		if c != nil && c.connected && !c.File {
 			connected++
 		}
 	}
-	for k := range s.types {
-		t, n := &s.types[k], &st.types[k]
-		n.Attempt.Store(t.counters.Attempt)
-		n.Success.Store(t.counters.Success)
-		n.Rejected.Store(t.counters.Rejected)
-		n.Failure.Store(t.counters.Failure)
-		n.FetchTimeout.Store(t.counters.FetchTimeout)
+	for k := range kinds {
+		n, sum := &st.types[k], s.gone[k]
 		var bad, active uint64
-		for _, o := range t.slots {
-			if o.bad != nil {
-				bad++
-			}
-			if o.waits != "" {
-				warming++
-			}
-			if o.live != nil {
-				active++
-				degraded += uint64(len(o.live.Degraded))
+		for _, t := range s.ofKind(k) {
+			sum.add(t.counters)
+			for _, o := range t.slots {
+				if o.bad != nil {
+					bad++
+				}
+				if o.waits != "" {
+					warming++
+				}
+				if o.live != nil {
+					active++
+					degraded += uint64(len(o.live.Degraded))
+				}
 			}
 		}
+		n.Attempt.Store(sum.Attempt)
+		n.Success.Store(sum.Success)
+		n.Rejected.Store(sum.Rejected)
+		n.Failure.Store(sum.Failure)
+		n.FetchTimeout.Store(sum.FetchTimeout)
 		n.Bad.Store(bad)
 		n.Active.Store(active)
 	}

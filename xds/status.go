@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/weirproxy/weir/config/extension"
 )
 
 // Counters are a type's statistics, as Envoy counts them for a subscription (config.grpc_mux, cluster_manager.cds, …).
@@ -14,6 +16,45 @@ type Counters struct {
 	Rejected     uint64 // update_rejected: responses NACKed
 	Failure      uint64 // update_failure: streams lost, files not readable
 	FetchTimeout uint64 // init_fetch_timeout
+}
+
+func (c *Counters) add(d Counters) {
+	c.Attempt += d.Attempt
+	c.Success += d.Success
+	c.Rejected += d.Rejected
+	c.Failure += d.Failure
+	c.FetchTimeout += d.FetchTimeout
+}
+
+// SecretStatus is what is counted of one secret.
+type SecretStatus struct {
+	Name string
+	Key  string // by which a snapshot has it
+	Counters
+}
+
+// Secrets gives what is counted of every secret that is asked for, by key.
+func (s *Session) Secrets() (out []SecretStatus) {
+	for _, t := range s.ofKind(sds) {
+		for name, o := range t.slots {
+			if o.want == nil || !o.want.Static {
+				key := extension.Ref{TypeURL: t.url, Name: name, Source: t.from}.Key()
+				out = append(out, SecretStatus{name, key, o.counted})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b SecretStatus) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+func (o *slot) count(c Counters) { o.counted.add(c) }
+
+// fail counts what a type does not get, because its stream was lost or its file cannot be read.
+func (t *typeState) fail() {
+	t.counters.Failure++
+	for _, o := range t.slots {
+		o.count(Counters{Failure: 1})
+	}
 }
 
 // A NACK is a refused response.
@@ -72,8 +113,9 @@ type SourceStatus struct {
 // TypeStatus is one resource type.
 type TypeStatus struct {
 	TypeURL   string
-	Short     string // cds, eds, lds, rds
-	Source    string // "" when nothing serves it
+	Short     string           // sds, cds, eds, lds, rds
+	Source    string           // "" when nothing serves it
+	From      extension.Source // that references name, when this is the type as it comes from there
 	Wildcard  bool
 	Names     []string // asked for by name
 	Version   string   // last accepted
@@ -110,14 +152,15 @@ func (s *Session) Status() Status {
 	if s.applied.Err != nil {
 		st.ApplyErr = s.applied.Err.Error()
 	}
-	for i := range s.sources {
-		c := &s.sources[i]
+	for _, c := range s.sources {
+		if c == nil {
+			continue
+		}
 		st.Sources = append(st.Sources, SourceStatus{c.Name, c.File, c.connected, c.since, c.err, c.failures})
 	}
-	for k := range s.types {
-		t := &s.types[k]
+	for _, t := range s.types {
 		ts := TypeStatus{
-			TypeURL: t.url, Short: t.short, Wildcard: t.full, Names: slices.Clone(t.names),
+			TypeURL: t.url, Short: t.short, From: t.from, Wildcard: t.full, Names: slices.Clone(t.names),
 			Version: t.version, Nonce: t.nonce, Counters: t.counters,
 		}
 		if t.source >= 0 {

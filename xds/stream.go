@@ -13,13 +13,13 @@ import (
 // sourceState is one stream or file, now.
 type sourceState struct {
 	Source
-	kinds     []kind
 	connected bool
 	since     time.Time // of connected, or of its loss
 	nodeSent  bool      // on this stream
 	epoch     uint64    // counts streams: an answer to a lost one is not sent on the next
 	failures  int       // since the last response: the exponent of the back-off
 	err       string    // why the last stream ended, or the file was refused
+	opened    bool      // for references that name it: see open
 }
 
 func (c *sourceState) timer() string { return "reconnect " + c.Name }
@@ -34,14 +34,14 @@ func (s *Session) connected(i int) {
 	c.connected, c.since, c.nodeSent, c.err = true, s.now, false, ""
 	c.epoch++
 	s.log(Info, "%s: connected", c.Name)
-	for _, k := range c.kinds {
-		if t := &s.types[k]; t.full && !t.heard && t.answered { // it was given up, and may come now
+	for _, t := range s.served(i) {
+		if t.full && !t.heard && t.answered { // it was given up, and may come now
 			t.answered = false
 			if t.fetch > 0 {
 				s.do(StartTimer{fetchTimer(t), t.fetch})
 			}
 		}
-		s.request(&s.types[k])
+		s.request(t)
 	}
 }
 
@@ -67,14 +67,13 @@ func (s *Session) lost(w StreamLost) {
 	wait := max(time.Duration(float64(interval)*min(max(w.Jitter, 0), 1)), time.Millisecond)
 	s.log(Warn, "%s: %s; next try in %v", c.Name, c.err, wait.Round(time.Millisecond))
 	held := false
-	for _, k := range c.kinds {
-		t := &s.types[k]
+	for _, t := range s.served(w.Source) {
 		if t.owed != nil && t.owed.paused {
 			s.do(StopTimer{nackTimer(t)})
 		}
 		t.nonce, t.asked, t.names, t.owed = "", false, nil, nil
-		t.counters.Failure++
-		if k == cds && !t.answered { // listeners need not wait for an answer that is not coming soon
+		t.fail()
+		if t.k == cds && !t.answered { // listeners need not wait for an answer that is not coming soon
 			t.answered, held = true, true
 			if t.fetch > 0 {
 				s.do(StopTimer{fetchTimer(t)})
@@ -136,5 +135,5 @@ func (s *Session) source(i int) *sourceState {
 	if i < 0 || i >= len(s.sources) {
 		return nil
 	}
-	return &s.sources[i]
+	return s.sources[i]
 }

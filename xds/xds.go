@@ -5,8 +5,11 @@
 //  2. A [Client] acts. It dials, receives, decodes, runs timers and hands each [config.Snapshot] to Apply. Files
 //     (path_config_source) and the static bootstrap enter by the same door as the stream.
 //  3. A resource is decoded once. Bytes that did not change keep the *config.Resource they had, pointer for pointer.
-//  4. A listener or cluster enters a snapshot when what it refers to is there; until then the old one keeps serving. Clusters and
-//     endpoints go before listeners and routes, removals go last. Waiting has a deadline, and what is waited for has a name.
+//  4. A listener or cluster enters a snapshot when what it refers to is there; until then the old one keeps serving. Secrets go
+//     before clusters and endpoints, these before listeners and routes, removals go last. Waiting has a deadline, and what is waited
+//     for has a name.
+//  5. Secrets may come from sources of their own, which their references name: streams and files that are opened when a reference
+//     to them appears, and closed when the last one is gone.
 //
 // The protocol: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 package xds
@@ -16,6 +19,7 @@ import (
 	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
+	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/extension"
 )
@@ -26,13 +30,15 @@ const (
 	EndpointType = config.AssignmentURL
 	ListenerType = config.ListenerURL
 	RouteType    = config.RouteURL
+	SecretType   = config.SecretURL
 )
 
 // kind numbers the resource types in the order they are applied: make before break (Envoy: eventual consistency considerations).
 type kind int
 
 const (
-	cds kind = iota
+	sds kind = iota
+	cds
 	eds
 	lds
 	rds
@@ -45,16 +51,17 @@ type row struct {
 	short string // as in Envoy's statistics: cds, eds …
 	noun  string // for people
 	full  bool   // subscribed by wildcard; a SotW response lists every resource, and what it lacks is removed
-	owner kind   // the type whose Refs name resources of this one, for types that are not full
+	owner []kind // the types whose Refs name resources of this one, for types that are not full
 	rpc   string // of the service that serves this type alone
 }
 
 // rows is the table of types; a test holds it to config.Types.
 var rows = [kinds]row{
+	sds: {url: SecretType, short: "sds", noun: "secret", owner: []kind{cds, lds}, rpc: secretservice.SecretDiscoveryService_StreamSecrets_FullMethodName},
 	cds: {url: ClusterType, short: "cds", noun: "cluster", full: true, rpc: clusterservice.ClusterDiscoveryService_StreamClusters_FullMethodName},
-	eds: {url: EndpointType, short: "eds", noun: "endpoints", owner: cds, rpc: endpointservice.EndpointDiscoveryService_StreamEndpoints_FullMethodName},
+	eds: {url: EndpointType, short: "eds", noun: "endpoints", owner: []kind{cds}, rpc: endpointservice.EndpointDiscoveryService_StreamEndpoints_FullMethodName},
 	lds: {url: ListenerType, short: "lds", noun: "listener", full: true, rpc: listenerservice.ListenerDiscoveryService_StreamListeners_FullMethodName},
-	rds: {url: RouteType, short: "rds", noun: "route", owner: lds, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
+	rds: {url: RouteType, short: "rds", noun: "route", owner: []kind{lds}, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
 }
 
 // kindOf finds a type by its URL.
@@ -74,6 +81,8 @@ func refWord(r extension.Ref) string {
 		return quote("EDS", r.Name)
 	case RouteType:
 		return quote("RDS", r.Name)
+	case SecretType:
+		return quote("SDS", r.Name)
 	}
 	return quote(r.TypeURL, r.Name)
 }

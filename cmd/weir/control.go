@@ -17,6 +17,7 @@ import (
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/bootstrap"
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/xds"
 )
@@ -28,9 +29,10 @@ func (l *loaded) client(o *flags, opts xds.Options, mark uint32) (*xds.Client, e
 	if o.rejectUnknownDynamic {
 		mode = support.Strict
 	}
-	dec := &config.Decoder{Registry: l.registry, Mode: mode}
+	dec := &config.Decoder{Registry: l.registry, Mode: mode, Secrets: secretNames(l.boot)}
 	opts.Node, opts.Static = l.boot.Node, l.static
 	opts.Decode = func(typeURL string, a *anypb.Any) (*config.Resource, error) { return dec.Decode(typeURL, a, false) }
+	opts.Open = func(src extension.Source) (*xds.ADS, error) { return l.secretStream(src, mark) }
 	if err := l.sources(&opts, mark); err != nil {
 		return nil, err
 	}
@@ -42,7 +44,7 @@ func (l *loaded) client(o *flags, opts xds.Options, mark uint32) (*xds.Client, e
 // comes from the aggregated stream.
 func (l *loaded) sources(opts *xds.Options, mark uint32) error {
 	b := l.boot
-	aggregated := []xds.SourceType{{TypeURL: config.AssignmentURL}, {TypeURL: config.RouteURL}}
+	aggregated := []xds.SourceType{{TypeURL: config.SecretURL}, {TypeURL: config.AssignmentURL}, {TypeURL: config.RouteURL}}
 	for _, f := range []struct {
 		field, url string
 		s          *bootstrap.Source
@@ -53,7 +55,7 @@ func (l *loaded) sources(opts *xds.Options, mark uint32) error {
 		t := xds.SourceType{TypeURL: f.url, FetchTimeout: fetchTimeout(f.s)}
 		switch f.s.Kind {
 		case bootstrap.Path:
-			opts.Files = append(opts.Files, xds.File{Path: f.s.Path, Type: t})
+			opts.Files = append(opts.Files, xds.File{Path: f.s.Path, Watch: f.s.Watch, Type: t})
 		case bootstrap.Aggregated:
 			aggregated = append(aggregated, t)
 		case bootstrap.GRPC:
@@ -77,6 +79,15 @@ func (l *loaded) sources(opts *xds.Options, mark uint32) error {
 	return nil
 }
 
+// secretStream is a stream to where references to secrets say that they come from.
+func (l *loaded) secretStream(src extension.Source, mark uint32) (*xds.ADS, error) {
+	svc := bootstrap.Service{Cluster: src.Cluster, Authority: src.Authority}
+	for kv := strings.Split(src.Metadata, "\x00"); len(kv) > 2; kv = kv[2:] {
+		svc.Metadata = append(svc.Metadata, bootstrap.Header{Name: kv[0], Value: kv[1]})
+	}
+	return l.stream(&bootstrap.Source{Services: []bootstrap.Service{svc}, NodeOnFirstOnly: !src.NodeAlways}, mark)
+}
+
 // stream is a stream to a control plane.
 func (l *loaded) stream(s *bootstrap.Source, mark uint32) (*xds.ADS, error) {
 	a := &xds.ADS{NodeAlways: !s.NodeOnFirstOnly}
@@ -86,7 +97,7 @@ func (l *loaded) stream(s *bootstrap.Source, mark uint32) (*xds.ADS, error) {
 	for _, svc := range s.Services {
 		c := l.clusters[svc.Cluster]
 		if c == nil || c.Assignment == nil {
-			return nil, fmt.Errorf("cluster %q has no static endpoints", svc.Cluster)
+			return nil, fmt.Errorf("cluster %q is not in the bootstrap, or has no static endpoints", svc.Cluster)
 		}
 		for _, loc := range c.Assignment.Localities {
 			for _, e := range loc.Endpoints {

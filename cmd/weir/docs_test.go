@@ -95,7 +95,8 @@ func TestStatsDocs(t *testing.T) {
 	}{
 		{"server.", "cmd/weir serverStats", stats.Names[serverStats]()},
 		{"control_plane.", "cmd/weir controlStats", stats.Names[controlStats]()},
-		{"cluster_manager.cds., listener_manager.lds., xds.eds., xds.rds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
+		{"cluster_manager.cds., listener_manager.lds., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
+		{"sds.<name>.", "cmd/weir secretStats", stats.Names[secretStats]()},
 		{"listener_manager.", "proxy.Stats", stats.Names[proxy.Stats]()},
 		{"listener.<address>.", "proxy/listener.Stats", stats.Names[listener.Stats]()},
 		{"listener.<address>.ssl.", "proxy/tlsctx.Stats", stats.Names[tlsctx.Stats]()},

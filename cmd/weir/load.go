@@ -37,9 +37,9 @@ func load(o *flags) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{boot: b, registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), clusters: map[string]*cluster.Cluster{}}
-	dec := &config.Decoder{Registry: l.registry, Mode: support.Reject, ControlPlane: controlPlaneClusters(b)}
+	dec := &config.Decoder{Registry: l.registry, Mode: support.Reject, ControlPlane: controlPlaneClusters(b), Secrets: secretNames(b)}
 	var errs yamlproto.Errors
-	for _, group := range [][]yamlproto.Resource{b.Static.Clusters, b.Static.Listeners} {
+	for _, group := range [][]yamlproto.Resource{b.Static.Secrets, b.Static.Clusters, b.Static.Listeners} {
 		for _, r := range group {
 			res, err := dec.Decode(r.Any.TypeUrl, r.Any, true)
 			if err != nil {
@@ -79,6 +79,14 @@ func defaultPath() string {
 		return ""
 	}
 	return path
+}
+
+// secretNames names the secrets of the bootstrap.
+func secretNames(b *bootstrap.Bootstrap) (names []string) {
+	for _, r := range b.Static.Secrets {
+		names = append(names, r.Name)
+	}
+	return names
 }
 
 // controlPlaneClusters names the clusters that only the xDS client uses.

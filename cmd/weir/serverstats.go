@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/weirproxy/weir/config"
@@ -20,8 +19,9 @@ type serverStats struct {
 }
 
 // discoveryStats are about one type of resource, under cluster_manager.cds.,
-// listener_manager.lds., and xds.eds. and xds.rds. (Envoy counts the latter two
-// by cluster and by connection manager). Rejected and Active are ours.
+// listener_manager.lds., and xds.eds., xds.rds. and xds.sds. (Envoy counts the
+// latter by cluster, by connection manager and by secret). Rejected and Active are
+// ours.
 type discoveryStats struct {
 	Attempt      *stats.Counter `stat:"update_attempt"`
 	Success      *stats.Counter `stat:"update_success"`
@@ -47,10 +47,12 @@ const publishEvery = 500 * time.Millisecond
 // publish keeps the statistics that are not counted where they happen.
 func (p *process) publish(ctx context.Context) error {
 	pub := newPublisher(p.stats, p.xds.Stats())
+	secrets := newSecretPublisher(p.stats)
 	t := time.NewTicker(publishEvery)
 	defer t.Stop()
 	for {
 		pub.publish(p.state.String())
+		secrets.publish(p.xds.Secrets())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -83,6 +85,7 @@ func newPublisher(store *stats.Store, from *xds.Stats) *publisher {
 		{"listener_manager", "lds", config.ListenerURL},
 		{"xds", "eds", config.AssignmentURL},
 		{"xds", "rds", config.RouteURL},
+		{"xds", "sds", config.SecretURL},
 	} {
 		p.types = append(p.types, publishedType{stats.Fill[discoveryStats](store.Scope(t.scope, t.name)), from.Type(t.url)})
 	}
@@ -106,21 +109,19 @@ func (p *publisher) publish(state string) {
 	p.control.Degraded.Set(int64(p.from.Degraded.Load()))
 	p.control.Snapshots.Set(int64(p.from.Snapshots.Load()))
 	for _, t := range p.types {
-		for _, c := range []struct {
-			to   *stats.Counter
-			from *atomic.Uint64
-		}{
-			{t.to.Attempt, &t.from.Attempt},
-			{t.to.Success, &t.from.Success},
-			{t.to.Rejected, &t.from.Rejected},
-			{t.to.Failure, &t.from.Failure},
-			{t.to.FetchTimeout, &t.from.FetchTimeout},
-		} {
-			if now, was := c.from.Load(), c.to.Value(); now > was {
-				c.to.Add(now - was)
-			}
-		}
+		catchUp(t.to.Attempt, t.from.Attempt.Load())
+		catchUp(t.to.Success, t.from.Success.Load())
+		catchUp(t.to.Rejected, t.from.Rejected.Load())
+		catchUp(t.to.Failure, t.from.Failure.Load())
+		catchUp(t.to.FetchTimeout, t.from.FetchTimeout.Load())
 		t.to.Bad.Set(int64(t.from.Bad.Load()))
 		t.to.Active.Set(int64(t.from.Active.Load()))
+	}
+}
+
+// catchUp brings a counter to where it is counted elsewhere.
+func catchUp(c *stats.Counter, now uint64) {
+	if was := c.Value(); now > was {
+		c.Add(now - was)
 	}
 }

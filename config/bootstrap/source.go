@@ -45,8 +45,8 @@ type Source struct {
 	Kind SourceKind
 	// Services are the control planes to try, in this order; for GRPC, and for the ADS stream itself.
 	Services []Service
-	// Path is the watched file; for Path.
-	Path string
+	// Path is the watched file, and Watch the directory whose changes count besides its own (watched_directory), if any; for Path.
+	Path, Watch string
 	// InitialFetchTimeout is how long a start waits for the first answer; 0 waits for ever.
 	InitialFetchTimeout time.Duration
 	// NodeOnFirstOnly sends the node with the first request of a stream only (set_node_on_first_message_only).
@@ -95,7 +95,9 @@ func (d *decoder) source(path string, c *corev3.ConfigSource) *Source {
 	case *corev3.ConfigSource_Ads:
 		d.needADS(path + ".ads")
 	case *corev3.ConfigSource_PathConfigSource:
-		s.Kind, s.Path = Path, k.PathConfigSource.GetPath()
+		s.Kind, s.Path, s.Watch = Path, k.PathConfigSource.GetPath(), k.PathConfigSource.GetWatchedDirectory().GetPath()
+	case *corev3.ConfigSource_Path:
+		s.Kind, s.Path = Path, k.Path
 	case *corev3.ConfigSource_ApiConfigSource:
 		path := path + ".api_config_source"
 		if k.ApiConfigSource.GetApiType() == corev3.ApiConfigSource_AGGREGATED_GRPC {

@@ -101,6 +101,7 @@ type dump struct {
 	snap    *config.Snapshot
 	started *timestamppb.Timestamp
 	types   map[string]xds.TypeStatus // by short name
+	sds     []xds.TypeStatus          // secrets may come from many sources
 }
 
 func (s *Server) newDump(keep *regexp.Regexp) *dump {
@@ -109,6 +110,10 @@ func (s *Server) newDump(keep *regexp.Regexp) *dump {
 	}
 	if s.o.XDS != nil {
 		for _, t := range s.o.XDS().Types {
+			if t.TypeURL == config.SecretURL {
+				d.sds = append(d.sds, t)
+				continue
+			}
 			d.types[t.Short] = t
 		}
 	}
@@ -128,7 +133,7 @@ func (d *dump) parts(eds bool) []proto.Message {
 	if eds {
 		out = append(out, d.endpoints())
 	}
-	return append(out, d.listeners(), &adminv3.ScopedRoutesConfigDump{}, d.routes(), &adminv3.SecretsConfigDump{})
+	return append(out, d.listeners(), &adminv3.ScopedRoutesConfigDump{}, d.routes(), d.secrets())
 }
 
 // resources are those of one type that the names chosen have, with what the xDS
