@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -76,7 +75,7 @@ func (c *Client) followFile(ctx context.Context, source int, f File) error {
 
 // folders are those whose changes count.
 func (f *File) folders() []string {
-	dirs := []string{filepath.Dir(f.Path)}
+	dirs := filewatch.Folders(f.Path)
 	if f.Watch != "" {
 		dirs = append(dirs, f.Watch)
 	}
