@@ -231,7 +231,7 @@ func TestOnlyTheControlPlanesClustersMaySpeakHTTP2(t *testing.T) {
 			a := resources(t, text)[0]
 			d := &config.Decoder{Registry: configtest.Registry(), ControlPlane: []string{"xds"}}
 			r, err := d.Decode(a.TypeUrl, a, true)
-			if err != nil || !r.Value.(*cluster.Cluster).HTTP.HTTP2 {
+			if err != nil || r.Value.(*cluster.Cluster).HTTP.Protocol != cluster.HTTP2 {
 				t.Errorf("%+v, %v", r, err)
 			}
 			if _, err := d.Decode(a.TypeUrl, a, false); err == nil || !strings.Contains(err.Error(), "http2_protocol_options: ") {

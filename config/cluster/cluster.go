@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 )
 
@@ -124,8 +125,9 @@ type Breaker struct {
 
 // HTTPOptions are upstream protocol options (Envoy: HttpProtocolOptions).
 type HTTPOptions struct {
-	HTTP2               bool
-	UseDownstream       bool
+	// Protocol is how requests are sent, H2 how HTTP/2 is spoken where it is.
+	Protocol            Protocol
+	H2                  core.HTTP2
 	IdleTimeout         time.Duration // default 1 h; 0 off
 	MaxConnDuration     time.Duration
 	MaxRequestsPerConn  uint32 // 0 unlimited
@@ -133,6 +135,17 @@ type HTTPOptions struct {
 	MaxResponseHeaderKB uint32 // default 60
 	AutoSNI             bool
 }
+
+// Protocol is the choice of an upstream protocol.
+type Protocol uint8
+
+// The choices: one of the two, what the client spoke, or what ALPN settles.
+const (
+	HTTP1 Protocol = iota
+	HTTP2
+	LikeDownstream
+	ByALPN
+)
 
 // KeepAlive is TCP keep-alive; zero fields are the system's defaults.
 type KeepAlive struct {

@@ -8,6 +8,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/fielderr"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -22,9 +23,9 @@ const (
 )
 
 // decodeHTTP reads the upstream protocol options: HttpProtocolOptions, and without it the cluster's deprecated fields, which Envoy
-// ignores beside it. HTTP/2 is read and left to the support table to refuse: the clusters of a control plane may have it.
+// ignores beside it.
 func decodeHTTP(l *fielderr.List, p *clusterv3.Cluster) HTTPOptions {
-	d := HTTPOptions{IdleTimeout: defaultIdleTimeout, MaxResponseHeaderKB: defaultMaxResponseHeaderKB}
+	d := HTTPOptions{H2: core.DefaultHTTP2(), IdleTimeout: defaultIdleTimeout, MaxResponseHeaderKB: defaultMaxResponseHeaderKB}
 	typed := p.GetTypedExtensionProtocolOptions()
 	for _, k := range slices.Sorted(maps.Keys(typed)) {
 		if k != HTTPOptionsName && k != BreakerName {
@@ -35,8 +36,13 @@ func decodeHTTP(l *fielderr.List, p *clusterv3.Cluster) HTTPOptions {
 		decodeTypedHTTP(l, fielderr.Key("typed_extension_protocol_options", HTTPOptionsName), &d, a)
 		return d
 	}
-	d.UseDownstream = p.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL
-	d.HTTP2 = p.GetHttp2ProtocolOptions() != nil
+	d.H2 = core.DecodeHTTP2(l, "http2_protocol_options", p.GetHttp2ProtocolOptions())
+	switch {
+	case p.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL:
+		d.Protocol = LikeDownstream
+	case p.GetHttp2ProtocolOptions() != nil:
+		d.Protocol = HTTP2
+	}
 	commonOptions(l, "common_http_protocol_options", &d, p.GetCommonHttpProtocolOptions())
 	if v := p.GetMaxRequestsPerConnection(); v != nil {
 		d.MaxRequestsPerConn = v.GetValue()
@@ -57,23 +63,25 @@ func decodeTypedHTTP(l *fielderr.List, at string, d *HTTPOptions, a *anypb.Any) 
 	}
 	switch u := o.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
-		switch u.ExplicitHttpConfig.GetProtocolConfig().(type) {
+		switch p := u.ExplicitHttpConfig.GetProtocolConfig().(type) {
 		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions:
 		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions:
-			d.HTTP2 = true
+			d.Protocol = HTTP2
+			d.H2 = core.DecodeHTTP2(l, at+".explicit_http_config.http2_protocol_options", p.Http2ProtocolOptions)
 		case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http3ProtocolOptions:
 			l.Addf(at+".explicit_http_config.http3_protocol_options", noHTTP3)
 		default:
 			l.Addf(at+".explicit_http_config.protocol_config", "unset")
 		}
 	case *httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
-		// The downstream speaks HTTP/1 and so do we; its HTTP/2 options wait for that codec.
-		d.UseDownstream = true
+		d.Protocol = LikeDownstream
+		d.H2 = core.DecodeHTTP2(l, at+".use_downstream_protocol_config.http2_protocol_options", u.UseDownstreamProtocolConfig.GetHttp2ProtocolOptions())
 		if u.UseDownstreamProtocolConfig.GetHttp3ProtocolOptions() != nil {
 			l.Addf(at+".use_downstream_protocol_config.http3_protocol_options", noHTTP3)
 		}
 	case *httpv3.HttpProtocolOptions_AutoConfig:
-		// ALPN chooses among what both sides speak, and we offer HTTP/1.1.
+		d.Protocol = ByALPN
+		d.H2 = core.DecodeHTTP2(l, at+".auto_config.http2_protocol_options", u.AutoConfig.GetHttp2ProtocolOptions())
 		if u.AutoConfig.GetHttp3ProtocolOptions() != nil {
 			l.Addf(at+".auto_config.http3_protocol_options", noHTTP3)
 		}

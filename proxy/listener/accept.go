@@ -8,8 +8,6 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
-
-	"github.com/weirproxy/weir/proxy/netio"
 )
 
 // The pause after an accept for which descriptors or memory were missing: a
@@ -23,7 +21,7 @@ const (
 func (l *Listener) accept(s *socket) {
 	pause := time.Duration(0)
 	for {
-		fd, from, err := s.accept()
+		fd, from, err := s.in.Accept()
 		switch {
 		case err == nil:
 			pause = 0
@@ -63,32 +61,12 @@ func (l *Listener) wait(d time.Duration) bool {
 // clients think that they are connected.
 func (l *Listener) takeRest(s *socket) {
 	for {
-		var fd int
-		var from netip.AddrPort
-		var err error
-		if cerr := s.raw.Control(func(lfd uintptr) { fd, from, err = netio.Accept(lfd) }); cerr != nil || err != nil {
+		fd, from, err := s.in.AcceptNow()
+		if err != nil {
 			return
 		}
 		l.admit(s, fd, from)
 	}
-}
-
-// accept waits for a connection.
-func (s *socket) accept() (fd int, from netip.AddrPort, err error) {
-	rerr := s.raw.Read(func(lfd uintptr) bool {
-		fd, from, err = netio.Accept(lfd)
-		return err != unix.EAGAIN
-	})
-	if rerr != nil {
-		if errors.Is(rerr, os.ErrDeadlineExceeded) {
-			return -1, from, os.ErrDeadlineExceeded
-		}
-		return -1, from, os.ErrClosed
-	}
-	if err != nil {
-		return -1, from, os.NewSyscallError("accept4", err)
-	}
-	return fd, from, nil
 }
 
 // admit starts a connection's goroutine.
@@ -97,8 +75,10 @@ func (l *Listener) admit(s *socket, fd int, from netip.AddrPort) {
 	if s.wildcard {
 		local = netip.AddrPort{} // asked for when first needed
 	}
-	io, err := l.o.Loops.NewSocket(fd, local, from)
+	loop := l.o.Loops.Balance(s.in.Loop())
+	io, err := l.o.Loops.NewSocket(fd, local, from, loop)
 	if err != nil {
+		l.o.Loops.Ended(loop)
 		l.stats.AcceptErrors.Inc()
 		return
 	}

@@ -160,6 +160,7 @@ func (l *Listener) leave(s *session, given bool) {
 	if given {
 		return
 	}
+	l.o.Loops.Ended(s.Loop)
 	_ = s.Close() // closed already when it was reset
 	s.In.Discard()
 	s.Info.End = time.Now()

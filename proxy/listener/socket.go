@@ -5,15 +5,13 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	config "github.com/weirproxy/weir/config/listener"
+	"github.com/weirproxy/weir/proxy/netio"
 )
 
 // A socket is one listening socket; one goroutine accepts from it.
@@ -25,8 +23,7 @@ type socket struct {
 	path     string         // of a unix socket in the file system
 	file     unix.Stat_t    // what was at path when it was bound
 
-	f    *os.File
-	raw  syscall.RawConn
+	in   *netio.Listener
 	once sync.Once
 }
 
@@ -46,7 +43,7 @@ func (l *Listener) bind(m *config.Listener) error {
 			n = 1
 		}
 		for i := range n {
-			s, err := open(a, m)
+			s, err := open(a, m, l.o.Loops, i)
 			if err != nil {
 				return fmt.Errorf("listen on %s: %w", a, err)
 			}
@@ -60,8 +57,8 @@ func (l *Listener) bind(m *config.Listener) error {
 	return nil
 }
 
-// open makes one listening socket.
-func open(a config.Address, m *config.Listener) (*socket, error) {
+// open makes one listening socket, whose connections are waited for on a loop.
+func open(a config.Address, m *config.Listener, loops *netio.Loops, loop int) (*socket, error) {
 	family, sa := sockaddr(a)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -72,9 +69,7 @@ func open(a config.Address, m *config.Listener) (*socket, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	s.f = os.NewFile(uintptr(fd), "listener "+a.String())
-	if s.raw, err = s.f.SyscallConn(); err != nil {
-		s.close()
+	if s.in, err = loops.NewListener(fd, loop); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -180,7 +175,7 @@ func (s *socket) prepareUnix(fd int, sa unix.Sockaddr, path string, backlog int)
 }
 
 // wake ends a wait for connections.
-func (s *socket) wake() { _ = s.f.SetReadDeadline(time.Unix(1, 0)) }
+func (s *socket) wake() { s.in.Wake() }
 
 // close closes the socket; a unix socket's path goes, if it is still this socket's.
 func (s *socket) close() {
@@ -191,9 +186,8 @@ func (s *socket) close() {
 				_ = unix.Unlink(s.path)
 			}
 		}
-		_ = s.f.Close()
+		_ = s.in.Close()
 	})
-	runtime.KeepAlive(s)
 }
 
 func sockaddr(a config.Address) (family int, sa unix.Sockaddr) {

@@ -50,7 +50,7 @@ func dial(ctx context.Context, to netip.AddrPort, o DialOptions) (*Socket, error
 		unix.Close(fd)
 		return nil, os.NewSyscallError("connect", err)
 	}
-	s, err2 := o.Loops.newSocketOn(o.Loop, fd, netip.AddrPort{}, to)
+	s, err2 := o.Loops.NewSocket(fd, netip.AddrPort{}, to, o.Loop)
 	if err2 != nil {
 		return nil, err2
 	}

@@ -43,7 +43,9 @@ func (d *loopFD) release() {
 func (d *loopFD) happened(ev uint32) {
 	if ev&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		d.r.raise(hungUp)
-		d.owner.hangUp()
+		if d.owner != nil {
+			d.owner.hangUp()
+		}
 	} else if ev&unix.EPOLLIN != 0 {
 		d.r.raise(ready)
 	}

@@ -24,7 +24,6 @@ import (
 // Sockets made by a nil *Loops are on the runtime's poller.
 type Loops struct {
 	loops []*loop
-	next  atomic.Uint32
 }
 
 // NewLoops makes n loops; Run must be running for their sockets to wake up.
@@ -63,35 +62,65 @@ func (l *Loops) close() {
 	}
 }
 
-// NewSocket is the package's NewSocket on the loop whose turn it is.
-func (l *Loops) NewSocket(fd int, local, remote netip.AddrPort) (*Socket, error) {
+// NewSocket is the package's NewSocket on the given loop.
+func (l *Loops) NewSocket(fd int, local, remote netip.AddrPort, loop int) (*Socket, error) {
 	if l == nil {
 		return NewSocket(fd, local, remote)
 	}
-	return l.newSocketOn(int(l.next.Add(1)%uint32(len(l.loops))), fd, local, remote)
+	loop %= len(l.loops)
+	s := makeSocket(nil, local, remote)
+	s.loop = loop
+	d, err := l.add(loop, fd, s)
+	if err != nil {
+		return nil, err
+	}
+	s.d = d
+	return s, nil
 }
 
-// newSocketOn is NewSocket on a given loop.
-func (l *Loops) newSocketOn(at, fd int, local, remote netip.AddrPort) (*Socket, error) {
-	if l == nil {
-		return NewSocket(fd, local, remote)
-	}
-	p := l.loops[at%len(l.loops)]
-	d := &loopFD{fd: fd, loop: p, r: newSide(), w: newSide()}
+// add puts a descriptor on a loop; the socket it belongs to, if any, hears of
+// hang-ups.
+func (l *Loops) add(loop, fd int, owner *Socket) (*loopFD, error) {
+	d := &loopFD{fd: fd, loop: l.loops[loop], owner: owner, r: newSide(), w: newSide()}
 	d.refs.Store(1)
-	s := makeSocket(d, local, remote)
-	s.loop = at % len(l.loops)
-	d.owner = s
-	if err := p.add(d); err != nil {
+	if err := d.loop.add(d); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
-	return s, nil
+	return d, nil
+}
+
+// Balance gives the loop for a connection that was accepted on one: that, unless
+// it has clearly more than another. Ended gives the place back.
+func (l *Loops) Balance(loop int) int {
+	if l == nil {
+		return 0
+	}
+	loop %= len(l.loops)
+	least := loop
+	for i, p := range l.loops {
+		if p.conns.Load() < l.loops[least].conns.Load() {
+			least = i
+		}
+	}
+	if n := l.loops[least].conns.Load(); l.loops[loop].conns.Load() > n+n/8+1 {
+		loop = least
+	}
+	l.loops[loop].conns.Add(1)
+	return loop
+}
+
+// Ended says that a connection is over that Balance found a loop for.
+func (l *Loops) Ended(loop int) {
+	if l != nil {
+		l.loops[loop].conns.Add(-1)
+	}
 }
 
 // A loop is one epoll set and the goroutine that serves it.
 type loop struct {
-	ep, bell int // bell is an eventfd that ends run
+	ep, bell int          // bell is an eventfd that ends run
+	conns    atomic.Int64 // downstream connections
 
 	mu    sync.Mutex
 	table []entry // guarded by mu, like free

@@ -33,7 +33,7 @@ func onLoops(t *testing.T) (a, b *Socket, l *Loops) {
 		}
 		var s [2]*Socket
 		for i, fd := range fds {
-			if s[i], err = l.newSocketOn(i, fd, netip.AddrPort{}, netip.AddrPort{}); err != nil {
+			if s[i], err = l.NewSocket(fd, netip.AddrPort{}, netip.AddrPort{}, i); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = s[i].Close() })
@@ -157,12 +157,12 @@ func TestDescriptorsAreReusedUnderLoad(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				a, err := l.NewSocket(fds[0], netip.AddrPort{}, netip.AddrPort{})
+				a, err := l.NewSocket(fds[0], netip.AddrPort{}, netip.AddrPort{}, 0)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				b, err := l.NewSocket(fds[1], netip.AddrPort{}, netip.AddrPort{})
+				b, err := l.NewSocket(fds[1], netip.AddrPort{}, netip.AddrPort{}, 1)
 				if err != nil {
 					t.Error(err)
 					return

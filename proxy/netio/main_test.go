@@ -49,7 +49,7 @@ func socketpair(t testing.TB) (a, b *Socket) {
 
 func wrap(t testing.TB, fd int, remote netip.AddrPort) *Socket {
 	t.Helper()
-	s, err := loops.NewSocket(fd, netip.AddrPort{}, remote)
+	s, err := loops.NewSocket(fd, netip.AddrPort{}, remote, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

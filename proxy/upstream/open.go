@@ -23,7 +23,7 @@ import (
 // With an idle connection it makes no system call and allocates nothing. What
 // fails is reported to outlier detection here.
 func (c *Cluster) OpenHTTP(ctx context.Context, h *Host, o *OpenInfo) (*Attempt, *Error) {
-	if c.cfg.Load().HTTP.HTTP2 {
+	if c.cfg.Load().HTTP.Protocol == cluster.HTTP2 {
 		return nil, errHTTP2
 	}
 	if c.removed.Load() {
@@ -139,7 +139,7 @@ func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo) (*netio.Socket
 	var s *netio.Socket
 	var err error
 	if h.pipe != "" {
-		s, err = dialUnix(h.pipe, c.m.o.Loops)
+		s, err = dialUnix(h.pipe, &opts)
 	} else {
 		// Without ctx: waiting for its end would start a goroutine, and a connection
 		// that comes too late for this request is good for the next.
@@ -234,7 +234,7 @@ func (m *Manager) clientOptions(cfg *cluster.Cluster) h1.ClientOptions {
 }
 
 // dialUnix connects to a unix socket, which either works at once or not at all.
-func dialUnix(path string, loops *netio.Loops) (*netio.Socket, error) {
+func dialUnix(path string, o *netio.DialOptions) (*netio.Socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -243,5 +243,5 @@ func dialUnix(path string, loops *netio.Loops) (*netio.Socket, error) {
 		unix.Close(fd)
 		return nil, &os.PathError{Op: "connect", Path: path, Err: err}
 	}
-	return loops.NewSocket(fd, netip.AddrPort{}, netip.AddrPort{})
+	return o.Loops.NewSocket(fd, netip.AddrPort{}, netip.AddrPort{}, o.Loop)
 }
