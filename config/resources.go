@@ -15,6 +15,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/config/secret"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -25,7 +26,7 @@ const (
 	AssignmentURL = cluster.AssignmentURL
 	ListenerURL   = "type.googleapis.com/envoy.config.listener.v3.Listener"
 	RouteURL      = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-	SecretURL     = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+	SecretURL     = secret.TypeURL
 )
 
 // A ResourceType is one kind of xDS resource.
@@ -42,8 +43,9 @@ func Types() []ResourceType {
 	return []ResourceType{
 		{SecretURL, "sds", "secret", false, decode(
 			func(m *tlsv3.Secret) string { return m.GetName() },
-			func(m *tlsv3.Secret, _ *extension.Context) (string, any, error) {
-				return m.GetName(), nil, errors.New("secrets are not read yet")
+			func(m *tlsv3.Secret, ctx *extension.Context) (string, any, error) {
+				s, err := secret.Decode(m, ctx)
+				return m.GetName(), s, err
 			})},
 		{ClusterURL, "cds", "cluster", true, decode(
 			func(m *clusterv3.Cluster) string { return m.GetName() },
@@ -110,6 +112,21 @@ func decode[M any, P interface {
 		}
 		return &Resource{Name: n, Static: d.static, Value: v, Refs: ctx.Refs(), Raw: a, Degraded: degraded}, nil
 	}
+}
+
+// ReadSecret decodes a secret again, for the files that it names may have changed. What r was decoded from was valid then.
+func ReadSecret(r *Resource) (*secret.Secret, error) {
+	m := &tlsv3.Secret{}
+	if err := r.Raw.UnmarshalTo(m); err != nil {
+		return nil, fmt.Errorf("malformed %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	s, err := secret.Decode(m, nil)
+	if err != nil {
+		e := &Error{Kind: "secret", Name: r.Name}
+		e.add(err)
+		return nil, e
+	}
+	return s, nil
 }
 
 // Unchanged says that a resource was decoded from these very bytes, so that it need not be decoded again. A nil resource was not.

@@ -5,6 +5,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/config/secret"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -13,7 +14,7 @@ type Resource struct {
 	Name     string
 	Version  string // of the response that brought it; "" for static ones
 	Static   bool
-	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster or *cluster.Assignment
+	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster, *cluster.Assignment or *secret.Secret
 	Refs     []extension.Ref // what must be there before this one can serve
 	Raw      *anypb.Any      // as received: compared by bytes, printed by /config_dump
 	Degraded []string        // fields that were accepted without effect: path and why
@@ -35,6 +36,9 @@ type Snapshot struct {
 func (s *Snapshot) Listener(name string) *listener.Listener {
 	return value[*listener.Listener](s.Listeners, name)
 }
+
+// Secret gives a secret by key, nil when there is none.
+func (s *Snapshot) Secret(key string) *secret.Secret { return value[*secret.Secret](s.Secrets, key) }
 
 // Route gives a route table, nil when there is none.
 func (s *Snapshot) Route(name string) *route.Table { return value[*route.Table](s.Routes, name) }

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/config/secret"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -87,6 +88,11 @@ type BuildContext struct {
 	Name     string                          // the filter's name in its chain
 	Draining func() bool
 	Closing  <-chan struct{} // closed when what is being built is torn down
+
+	// Secrets gives the live secret of a key of extension.Context.RequireFrom; it may be empty yet. Keep makes one of a secret
+	// that stands in the configuration itself: again reads it anew when its files change, until done (Closing) is closed.
+	Secrets func(key string) *secret.Live
+	Keep    func(s *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live
 }
 
 // A Sink takes whole access log lines; Write does not keep p.

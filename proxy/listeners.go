@@ -108,6 +108,7 @@ func (p *Proxy) buildContext() filters.BuildContext {
 		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers,
 		Draining: p.draining.Load,
 		Routes:   func(name string) *route.Live { return &p.liveRoute(name).Live },
+		Secrets:  p.secrets.find, Keep: p.secrets.keep,
 	}
 }
 

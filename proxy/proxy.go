@@ -1,8 +1,9 @@
 // Package proxy runs a configuration snapshot: it has the live clusters, route
 // tables and listeners, and changes what a new snapshot changes.
 //
-// A new snapshot is applied in an order that no request falls through: clusters
-// are added before the routes and listeners that name them, and removed last.
+// A new snapshot is applied in an order that no request falls through: secrets are
+// swapped first, clusters are added before the routes and listeners that name them,
+// and removed last.
 // What did not change, by pointer, is left alone with its connections, health and
 // counters.
 package proxy
@@ -54,6 +55,8 @@ type Proxy struct {
 	addrs    atomic.Pointer[[]netip.AddrPort]
 	byAddr   atomic.Pointer[map[netip.AddrPort]*listener.Listener]
 
+	secrets *secrets
+
 	ids atomic.Uint64 // numbers connections
 
 	draining atomic.Bool // what is added from now on does not accept
@@ -100,6 +103,7 @@ func New(o Options) (*Proxy, error) {
 		up:     upstream.NewManager(upstream.Options{Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark}),
 		routes: map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
+	p.secrets = newSecrets(o.Log, root)
 	p.snapshot.Store(&config.Snapshot{})
 	p.noteAddresses()
 	return p, nil
@@ -130,6 +134,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer loops.Wait()
 	defer end()
 	p.wg.Go(func() { _ = p.watcher.Run(ctx) })
+	p.wg.Go(func() { p.secrets.run(ctx) })
 	p.wg.Go(func() { _ = p.up.Run(ctx) })
 	<-ctx.Done()
 	p.mu.Lock()
@@ -151,11 +156,13 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 	}
 	old := p.snapshot.Load()
 	var errs []error
+	p.secrets.apply(s)
 	if err := p.up.Apply(withRemoved(old, s)); err != nil {
 		errs = append(errs, err)
 	}
 	p.applyRoutes(s)
 	errs = append(errs, p.applyListeners(s)...)
+	p.secrets.drop(s)
 	p.noteAddresses()
 	p.snapshot.Store(s)
 	if len(removed(old.Clusters, s.Clusters)) > 0 {

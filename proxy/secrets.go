@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"maps"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/secret"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// SecretStats count what becomes of a secret's files, under sds.<name>. (Envoy:
+// SDS statistics), and under sds.inline. of those that a configuration names itself.
+type SecretStats struct {
+	RotationFailed *stats.Counter `stat:"key_rotation_failed"` // changed files that could not be taken
+}
+
+// secrets are the live secrets. What is read from files is read again when these
+// change: a pair of which only one half is written yet is not taken, the next change
+// brings the other.
+type secrets struct {
+	log   *zap.Logger
+	scope *stats.Scope
+
+	mu        sync.Mutex               // held while secrets are swapped, not while files are read
+	named     map[string]*liveSecret   // by key; guarded by mu, like all below
+	inline    map[*liveSecret]struct{} // of configurations that name files themselves
+	interrupt context.CancelFunc       // makes run look for other files; nil before
+}
+
+// liveSecret is a secret that transport sockets look at.
+type liveSecret struct {
+	secret.Live
+	name  string
+	stats *SecretStats
+	scope *stats.Scope
+	from  *config.Resource // nil while it is not here, and for inline ones
+	again func() (*secret.Secret, error)
+	files secret.Sources
+	done  <-chan struct{} // of inline ones: closed when nobody looks at it any more
+
+	// owned by run
+	read *secret.Secret    // that was in force when the files were read last
+	sum  [sha256.Size]byte // of their content then
+}
+
+func newSecrets(log *zap.Logger, scope *stats.Scope) *secrets {
+	return &secrets{log: log, scope: scope, named: map[string]*liveSecret{}, inline: map[*liveSecret]struct{}{}}
+}
+
+// find gives the live secret of a key, which may be empty yet.
+func (k *secrets) find(key string) *secret.Live {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return &k.get(key, key).Live
+}
+
+func (k *secrets) get(key, name string) *liveSecret {
+	l := k.named[key]
+	if l == nil {
+		l = k.fresh(name)
+		k.named[key] = l
+	}
+	return l
+}
+
+func (k *secrets) fresh(name string) *liveSecret {
+	l := &liveSecret{name: name, scope: k.scope.Scope("sds", name)}
+	l.stats = stats.Fill[SecretStats](l.scope)
+	return l
+}
+
+// apply swaps the secrets that changed.
+func (k *secrets) apply(s *config.Snapshot) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key, r := range s.Secrets {
+		l := k.get(key, r.Name)
+		if l.from == r {
+			continue
+		}
+		v := s.Secret(key)
+		l.from, l.files = r, v.Sources
+		l.again = func() (*secret.Secret, error) { return config.ReadSecret(r) }
+		l.Store(v)
+		k.look()
+	}
+}
+
+// drop forgets the secrets that nothing in s refers to. Who still looks at one keeps
+// it as it is.
+func (k *secrets) drop(s *config.Snapshot) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Clusters} {
+		for _, r := range owners {
+			for _, ref := range r.Refs {
+				if ref.TypeURL == config.SecretURL {
+					wanted[ref.Key()] = true
+				}
+			}
+		}
+	}
+	maps.DeleteFunc(k.named, func(key string, l *liveSecret) bool {
+		if s.Secrets[key] != nil || wanted[key] {
+			return false
+		}
+		l.scope.Close()
+		k.look()
+		return true
+	})
+}
+
+// keep makes a live secret of one that stands in a configuration itself, until done
+// is closed.
+func (k *secrets) keep(v *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.fresh("inline")
+	l.again, l.files, l.done = again, v.Sources, done
+	l.Store(v)
+	k.inline[l] = struct{}{}
+	k.look()
+	return &l.Live
+}
+
+// look makes run look at other files; k.mu is held.
+func (k *secrets) look() {
+	if k.interrupt != nil {
+		k.interrupt()
+	}
+}
