@@ -59,8 +59,9 @@ func (m *Manager) forwarded(s *stream.Stream) {
 	if !h.Has(header.XForwardedProto) || cfg.UseRemoteAddress && cfg.TrustedHops == 0 {
 		h.SetString(header.XForwardedProto, scheme(s.TLS))
 	}
-	if m.cfg.SchemeToOverwrite != "" {
+	if m.cfg.SchemeToOverwrite != "" { // Envoy 1.40 sets both, measured
 		h.SetString(header.Scheme, m.cfg.SchemeToOverwrite)
+		h.SetString(header.XForwardedProto, m.cfg.SchemeToOverwrite)
 	} else if !h.Has(header.Scheme) {
 		h.AddString(header.Scheme, scheme(string(h.Value(header.XForwardedProto)) == "https"))
 	}

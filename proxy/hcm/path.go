@@ -1,5 +1,7 @@
 package hcm
 
+import "bytes"
+
 // canonicalPath appends the canonical form of an absolute path, without query:
 // RFC 3986 dot segments removed and escapes of unreserved bytes undone
 // (normalize_path), "//" merged (merge_slashes), and %2F and %5C treated as
@@ -56,7 +58,9 @@ func canonicalPath(dst, p []byte, cfg *Config) (out []byte, redirect, ok bool) {
 	return out, redirect, true
 }
 
-// removeDots removes "." and ".." segments in place (RFC 3986 §5.2.4).
+// removeDots removes "." and ".." segments in place (RFC 3986 §5.2.4), also those
+// with parameters, as "..;a=b": servers that know parameters take them for ".."
+// (RFC 3986 §3.3; Envoy: CVE-2026-73551).
 func removeDots(b []byte, start int) []byte {
 	w := start
 	for i := start; i < len(b); {
@@ -65,8 +69,9 @@ func removeDots(b []byte, start int) []byte {
 		for j < len(b) && b[j] != '/' {
 			j++
 		}
-		seg, last := b[i+1:j], j == len(b)
-		switch string(seg) {
+		last := j == len(b)
+		name, _, _ := bytes.Cut(b[i+1:j], []byte{';'})
+		switch string(name) {
 		case ".":
 			if last {
 				b[w] = '/'
@@ -110,7 +115,7 @@ func mergeSlashes(b []byte, start int) []byte {
 // targets with it are seen: it is escaped, as Envoy does.
 func escaped(c byte) bool {
 	switch c {
-	case '"', '<', '>', '`', '{', '}':
+	case '"', '<', '>', '^', '`', '{', '|', '}':
 		return true
 	}
 	return false

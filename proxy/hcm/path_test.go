@@ -17,6 +17,9 @@ func TestCanonicalPath(t *testing.T) {
 		"/%zz": "/%zz", "/a/../b": "/b", "/%2e%2e/x": "/x", "/a//b": "/a/b", "/%41": "/A", `/a\b`: "/a/b",
 		"/a%2fb": "/a%2fb", `/"<>`: "/%22%3C%3E", "/..": "/", "/a/.": "/a/", "/a/..": "/", "//..//x": "/x",
 		"/a/b/../../../c": "/c", "/a;x/../b": "/b", "/%7e": "/~", "/%": "/%", "/a%2": "/a%2",
+		"/a^b|c": "/a%5Eb%7Cc", "/a/b/..;/c": "/a/c", "/a/..;x=1/b": "/b", "/a/.;/b": "/a/b", "/a/..;": "/", "/a/;x/b": "/a/;x/b",
+		"/a/...;/b": "/a/...;/b", "/a/..%3b/b": "/a/..%3b/b",
+		"/a/%2e%2e;x/b": "/b", // Envoy leaves it as "..;x"
 	} {
 		out, redirect, ok := canonicalPath(nil, []byte(in), norm)
 		if string(out) != want || redirect || !ok {

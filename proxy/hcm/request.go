@@ -135,7 +135,7 @@ func (m *Manager) path(s *stream.Stream) bool {
 func needsPathWork(p []byte) bool {
 	for i, c := range p {
 		switch c {
-		case '%', '\\', '"', '<', '>', '`', '{', '}':
+		case '%', '\\', '"', '<', '>', '^', '`', '{', '|', '}':
 			return true
 		case '/':
 			if i+1 < len(p) && (p[i+1] == '/' || p[i+1] == '.') {
