@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"maps"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -127,6 +128,28 @@ func (k *secrets) keep(v *secret.Secret, again func() (*secret.Secret, error), d
 	k.inline[l] = struct{}{}
 	k.look()
 	return &l.Live
+}
+
+// A SecretInfo is a secret in force, for the admin interface.
+type SecretInfo struct {
+	Key    string
+	Name   string
+	From   *config.Resource // that brought it
+	Secret *secret.Secret   // as its files say now
+}
+
+// Secrets lists the secrets in force that have a name, by key.
+func (p *Proxy) Secrets() (out []SecretInfo) {
+	k := p.secrets
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(k.named)) {
+		l := k.named[key]
+		if v := l.Load(); v != nil && l.from != nil {
+			out = append(out, SecretInfo{key, l.name, l.from, v})
+		}
+	}
+	return out
 }
 
 // look makes run look at other files; k.mu is held.

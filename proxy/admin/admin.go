@@ -40,6 +40,7 @@ type Source interface {
 	Snapshot() *config.Snapshot
 	Clusters() *upstream.Manager
 	Listeners() []proxy.ListenerInfo
+	Secrets() []proxy.SecretInfo
 }
 
 // DrainOptions say how listeners are drained (Envoy: POST /drain_listeners).

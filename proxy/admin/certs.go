@@ -8,11 +8,14 @@ import (
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/listener"
+	"github.com/weirproxy/weir/proxy"
 )
 
 // certs shows the certificates that listeners serve with and when they expire.
@@ -34,7 +37,41 @@ func (s *Server) certs(p *reply, _ *http.Request, _ url.Values) {
 			}
 		}
 	}
+	for _, i := range s.o.Proxy.Secrets() {
+		if c := certificatesOf(&i, now); c != nil {
+			m.Certificates = append(m.Certificates, c)
+		}
+	}
 	p.message(m, true)
+}
+
+// certificatesOf shows a secret: its certificate, or the authorities it trusts; nil when it has neither.
+func certificatesOf(i *proxy.SecretInfo, now time.Time) *adminv3.Certificate {
+	sec := &tlsv3.Secret{}
+	if a := raw(i.From, config.SecretURL); a == nil || a.UnmarshalTo(sec) != nil {
+		return nil
+	}
+	m := &adminv3.Certificate{}
+	if c := i.Secret.Certificate; c != nil {
+		m.CertChain = append(m.CertChain, details(c.Leaf, pathOf(sec.GetTlsCertificate().GetCertificateChain()), now))
+	}
+	if v := i.Secret.Validation; v != nil {
+		for _, c := range v.Roots {
+			m.CaCert = append(m.CaCert, details(c, pathOf(sec.GetValidationContext().GetTrustedCa()), now))
+		}
+	}
+	if len(m.CertChain)+len(m.CaCert) == 0 {
+		return nil
+	}
+	return m
+}
+
+// pathOf is where a certificate was read from, in Envoy's words.
+func pathOf(d *corev3.DataSource) string {
+	if f := d.GetFilename(); f != "" {
+		return f
+	}
+	return "<inline>"
 }
 
 // leaves are the certificates of a chain that ends TLS, nil where one cannot be
@@ -76,10 +113,7 @@ func certPath(l *listenerv3.Listener, c *listener.FilterChain, i int) string {
 	if i >= len(certs) {
 		return ""
 	}
-	if f := certs[i].GetCertificateChain().GetFilename(); f != "" {
-		return f
-	}
-	return "<inline>"
+	return pathOf(certs[i].GetCertificateChain())
 }
 
 func details(c *x509.Certificate, path string, now time.Time) *adminv3.CertificateDetails {
