@@ -63,6 +63,23 @@ type NetworkFilter interface {
 	OnNewConnection(c *conn.Conn) Verdict
 }
 
+// An AdmissionFilter is a network filter that decides before the transport socket
+// has the bytes: a connection that is one too many shall not cost a handshake
+// (Envoy: onNewConnection, which comes before the handshake). The admission filters
+// of a chain come before its other network filters, in their order.
+type AdmissionFilter interface {
+	OnAccept(c *conn.Conn) Verdict
+}
+
+// ConnectionEnd is implemented by network filters that must know when a connection
+// that they saw is over, also one that they stopped. It is called once for each
+// call of OnAccept and OnNewConnection that returned, last first, in the
+// connection's goroutine and before the connection is closed: whoever sees it closed
+// may count on what the filter gives back.
+type ConnectionEnd interface {
+	OnConnectionEnd(c *conn.Conn)
+}
+
 // A TerminalFilter ends a network filter chain: tcp_proxy, the HTTP connection
 // manager. ServeConn returns when the connection is over; its caller closes it.
 type TerminalFilter interface {
@@ -84,6 +101,7 @@ type BuildContext struct {
 	Clusters *upstream.Manager               // live clusters, found by name
 	Routes   func(name string) *route.Live   // the route table an RDS name stands for
 	Loggers  func(path string) (Sink, error) // files shared by access loggers
+	Shared   *Shared                         // what filters have in common; nil shares nothing
 	Slots    *stream.Slots                   // per-stream state; set while an HTTP chain is built
 	Name     string                          // the filter's name in its chain
 	Draining func() bool

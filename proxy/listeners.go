@@ -105,7 +105,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 
 func (p *Proxy) buildContext() filters.BuildContext {
 	return filters.BuildContext{
-		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers,
+		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared,
 		Draining: p.draining.Load,
 		Routes:   func(name string) *route.Live { return &p.liveRoute(name).Live },
 		Secrets:  p.secrets.find, Keep: p.secrets.keep,

@@ -57,7 +57,8 @@ type Proxy struct {
 
 	secrets *secrets
 
-	ids atomic.Uint64 // numbers connections
+	ids    atomic.Uint64 // numbers connections
+	shared filters.Shared
 
 	draining atomic.Bool // what is added from now on does not accept
 

@@ -16,6 +16,8 @@ import (
 	"github.com/weirproxy/weir/filters/listener/httpinspector"
 	"github.com/weirproxy/weir/filters/listener/proxyprotocol"
 	"github.com/weirproxy/weir/filters/listener/tlsinspector"
+	"github.com/weirproxy/weir/filters/network/connectionlimit"
+	netlocalratelimit "github.com/weirproxy/weir/filters/network/localratelimit"
 	"github.com/weirproxy/weir/filters/network/tcpproxy"
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/hcm"
@@ -104,6 +106,8 @@ func TestStatsDocs(t *testing.T) {
 		{"http_inspector.", "filters/listener/httpinspector.Stats", stats.Names[httpinspector.Stats]()},
 		{"proxy_proto.[<stat_prefix>.]", "filters/listener/proxyprotocol.Stats", stats.Names[proxyprotocol.Stats]()},
 		{"tcp.<stat_prefix>.", "filters/network/tcpproxy.Stats", stats.Names[tcpproxy.Stats]()},
+		{"connection_limit.<stat_prefix>.", "filters/network/connectionlimit.Stats", stats.Names[connectionlimit.Stats]()},
+		{"local_rate_limit.<stat_prefix>.", "filters/network/localratelimit.Stats", stats.Names[netlocalratelimit.Stats]()},
 		{"http.<stat_prefix>.", "proxy/hcm.Stats", stats.Names[hcm.Stats]()},
 		{"http.<stat_prefix>.fault.", "filters/http/fault.Stats", stats.Names[fault.Stats]()},
 		{"http.<stat_prefix>.cors.", "filters/http/cors.Stats", stats.Names[cors.Stats]()},

@@ -2,12 +2,11 @@ package route
 
 import (
 	"errors"
-	"fmt"
 	"math"
-	"os"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -196,40 +195,5 @@ func (d *decoder) direct(a *routev3.DirectResponseAction) (*DirectResponse, erro
 
 // source reads a DataSource of no more than the table's limit.
 func (d *decoder) source(s *corev3.DataSource) ([]byte, error) {
-	var b []byte
-	field := ""
-	switch s := s.Specifier.(type) {
-	case *corev3.DataSource_InlineString:
-		b, field = []byte(s.InlineString), "inline_string"
-	case *corev3.DataSource_InlineBytes:
-		b, field = append(b, s.InlineBytes...), "inline_bytes"
-	case *corev3.DataSource_EnvironmentVariable:
-		v, ok := os.LookupEnv(s.EnvironmentVariable)
-		if !ok {
-			return nil, &fielderr.Error{Path: "environment_variable", Err: fmt.Errorf("%s is not set", s.EnvironmentVariable)}
-		}
-		b, field = []byte(v), "environment_variable"
-	case *corev3.DataSource_Filename:
-		field = "filename"
-		// The size is asked first: the file may be a device or huge.
-		st, err := os.Stat(s.Filename)
-		if err == nil && !st.Mode().IsRegular() {
-			err = fmt.Errorf("%s is not a regular file", s.Filename)
-		}
-		if err == nil && st.Size() > int64(d.maxBody) {
-			err = fmt.Errorf("%d bytes, more than max_direct_response_body_size_bytes %d", st.Size(), d.maxBody)
-		}
-		if err == nil {
-			b, err = os.ReadFile(s.Filename)
-		}
-		if err != nil {
-			return nil, &fielderr.Error{Path: field, Err: err}
-		}
-	default:
-		return nil, errors.New("unset")
-	}
-	if uint64(len(b)) > uint64(d.maxBody) {
-		return nil, &fielderr.Error{Path: field, Err: fmt.Errorf("%d bytes, more than max_direct_response_body_size_bytes %d", len(b), d.maxBody)}
-	}
-	return b, nil
+	return core.ReadData(s, uint64(d.maxBody), "max_direct_response_body_size_bytes")
 }

@@ -4,12 +4,9 @@
 package accesslog
 
 import (
-	"errors"
-	"fmt"
-	"os"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/stream"
@@ -20,7 +17,7 @@ const Default = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH
 	`%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% ` +
 	`"%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"` + "\n"
 
-// maxFormat is the largest format file that is read, in bytes.
+// maxFormat is the largest text format, in bytes.
 const maxFormat = 64 << 10
 
 // A Format is a compiled format of log lines. It is immutable.
@@ -49,8 +46,8 @@ func ParseFormat(m *corev3.SubstitutionFormatString, deflt string) (*Format, err
 	case *corev3.SubstitutionFormatString_TextFormat:
 		text, field = s.TextFormat, "text_format"
 	case *corev3.SubstitutionFormatString_TextFormatSource:
-		var err error
-		text, err = source(s.TextFormatSource)
+		b, err := core.ReadData(s.TextFormatSource, maxFormat, "")
+		text = string(b)
 		l.Add("text_format_source", err)
 		field = "text_format_source"
 	case *corev3.SubstitutionFormatString_JsonFormat:
@@ -76,42 +73,6 @@ func parseText(text, miss string) (*Format, error) {
 		return nil, err
 	}
 	return &Format{ops: ops, miss: miss}, nil
-}
-
-// source reads a DataSource with a format.
-func source(s *corev3.DataSource) (string, error) {
-	at := func(field string, err error) error { return &fielderr.Error{Path: field, Err: err} }
-	switch s := s.GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		return s.InlineString, nil
-	case *corev3.DataSource_InlineBytes:
-		return string(s.InlineBytes), nil
-	case *corev3.DataSource_EnvironmentVariable:
-		v, ok := os.LookupEnv(s.EnvironmentVariable)
-		if !ok {
-			return "", at("environment_variable", fmt.Errorf("%s is not set", s.EnvironmentVariable))
-		}
-		return v, nil
-	case *corev3.DataSource_Filename:
-		// The size is asked first: the file may be a device or huge.
-		st, err := os.Stat(s.Filename)
-		switch {
-		case err != nil:
-		case !st.Mode().IsRegular():
-			err = fmt.Errorf("%s is not a regular file", s.Filename)
-		case st.Size() > maxFormat:
-			err = fmt.Errorf("%s has %d bytes, more than %d", s.Filename, st.Size(), maxFormat)
-		}
-		if err != nil {
-			return "", at("filename", err)
-		}
-		b, err := os.ReadFile(s.Filename)
-		if err != nil {
-			return "", at("filename", err)
-		}
-		return string(b), nil
-	}
-	return "", errors.New("unset")
 }
 
 // Append writes the line of a finished stream, or of a finished connection when

@@ -17,7 +17,10 @@ import (
 	"github.com/weirproxy/weir/filters/listener/originalsrc"
 	"github.com/weirproxy/weir/filters/listener/proxyprotocol"
 	"github.com/weirproxy/weir/filters/listener/tlsinspector"
+	"github.com/weirproxy/weir/filters/network/connectionlimit"
+	"github.com/weirproxy/weir/filters/network/directresponse"
 	"github.com/weirproxy/weir/filters/network/hcm"
+	netlocalratelimit "github.com/weirproxy/weir/filters/network/localratelimit"
 	"github.com/weirproxy/weir/filters/network/tcpproxy"
 	"github.com/weirproxy/weir/filters/transport/tls"
 )
@@ -37,6 +40,9 @@ func Filters() []*extension.Factory {
 		tls.Factory(),
 
 		// Network filters.
+		connectionlimit.Factory(),
+		netlocalratelimit.Factory(),
+		directresponse.Factory(),
 		tcpproxy.Factory(),
 		hcm.Factory(),
 

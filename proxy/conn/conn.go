@@ -31,6 +31,34 @@ type Conn struct {
 // New makes a connection of accepted bytes.
 func New(io netio.Conn) *Conn { return &Conn{Conn: io} }
 
+// Linger ends our direction and throws away what the peer still sends, for a time:
+// closing with unread bytes would reset the connection, and what was sent to it with
+// it (RFC 9112 §9.6). The caller closes afterwards.
+func (c *Conn) Linger(d time.Duration) {
+	if d <= 0 || c.CloseWrite() != nil {
+		return
+	}
+	c.Discard(d)
+}
+
+// Discard reads and throws away until the peer ends, the time is up, or the
+// connection drains.
+func (c *Conn) Discard(d time.Duration) {
+	if c.SetReadDeadline(time.Now().Add(d)) != nil {
+		return
+	}
+	if c.SetIdle(true) {
+		return
+	}
+	defer c.SetIdle(false)
+	var b [4096]byte
+	for {
+		if _, err := c.Read(b[:]); err != nil {
+			return
+		}
+	}
+}
+
 // Draining tells whether the connection should end at the next good moment.
 func (c *Conn) Draining() bool { return c.draining.Load() }
 

@@ -30,12 +30,13 @@ type listenerFilter struct {
 // that made them when the next one has an equal chain.
 type chain struct {
 	// set in build, never changed
-	m        *config.FilterChain
-	label    string
-	tls      Transport
-	network  []filters.NetworkFilter
-	terminal filters.TerminalFilter
-	closing  chan struct{} // closed when retired and the last connection is gone
+	m         *config.FilterChain
+	label     string
+	tls       Transport
+	admission []filters.AdmissionFilter // before the transport socket
+	network   []filters.NetworkFilter
+	terminal  filters.TerminalFilter
+	closing   chan struct{} // closed when retired and the last connection is gone
 
 	mu   sync.Mutex
 	refs int  // guarded by mu
@@ -183,15 +184,19 @@ func (c *chain) build(bc *filters.BuildContext) error {
 		if err != nil {
 			return fmt.Errorf("filters[%d] %q: %w", i, p.Name, err)
 		}
+		a, early := v.(filters.AdmissionFilter)
 		n, isFilter := v.(filters.NetworkFilter)
 		t, isTerminal := v.(filters.TerminalFilter)
+		if early {
+			c.admission = append(c.admission, a)
+		}
 		if isFilter {
 			c.network = append(c.network, n)
 		}
 		switch last := i == len(c.m.Filters)-1; {
 		case last && isTerminal:
 			c.terminal = t
-		case last || !isFilter:
+		case last || !isFilter && !early:
 			return fmt.Errorf("filters[%d] %q: not a filter for this place", i, p.Name)
 		}
 	}

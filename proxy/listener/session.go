@@ -27,6 +27,8 @@ type session struct {
 
 	raw *netio.Socket // set in start, never changed
 
+	ends []filters.ConnectionEnd // owned by the serving goroutine: filters that saw it
+
 	chain      atomic.Pointer[chain]
 	prev, next *session // guarded by shard.mu
 }
@@ -119,13 +121,8 @@ func (l *Listener) serve(s *session) (next *Listener) {
 		return next
 	}
 	c := l.choose(s)
-	if c == nil || c.tls != nil && !l.secure(s, c) {
+	if c == nil || !s.admit(c) || c.tls != nil && !l.secure(s, c) || !s.show(c) {
 		return nil
-	}
-	for _, f := range c.network {
-		if f.OnNewConnection(s.Conn) == filters.Stop {
-			return nil
-		}
 	}
 	if err := c.terminal.ServeConn(s.Conn); err != nil {
 		l.log.Debug("connection ended", zap.Uint64("connection", s.Info.ID), zap.Error(err))
@@ -161,6 +158,7 @@ func (l *Listener) leave(s *session, given bool) {
 		return
 	}
 	l.o.Loops.Ended(s.Loop)
+	l.giveBack(s)
 	_ = s.Close() // closed already when it was reset
 	s.In.Discard()
 	s.Info.End = time.Now()
@@ -173,15 +171,62 @@ func (l *Listener) leave(s *session, given bool) {
 	}
 }
 
+// admit asks the filters that come before the transport socket; false ends the
+// connection.
+func (s *session) admit(c *chain) bool {
+	for _, f := range c.admission {
+		v := f.OnAccept(s.Conn)
+		s.seenBy(f)
+		if v == filters.Stop {
+			return false
+		}
+	}
+	return true
+}
+
+// show lets the network filters see the connection; false ends it.
+func (s *session) show(c *chain) bool {
+	for _, f := range c.network {
+		v := f.OnNewConnection(s.Conn)
+		s.seenBy(f)
+		if v == filters.Stop {
+			return false
+		}
+	}
+	return true
+}
+
+// seenBy remembers a filter that wants to know of the end.
+func (s *session) seenBy(f any) {
+	if e, ok := f.(filters.ConnectionEnd); ok {
+		s.ends = append(s.ends, e)
+	}
+}
+
+// giveBack tells the filters that saw the connection of its end. One that panics
+// loses its own count only.
+func (l *Listener) giveBack(s *session) {
+	for len(s.ends) > 0 {
+		last := s.ends[len(s.ends)-1]
+		s.ends = s.ends[:len(s.ends)-1]
+		l.guard("panic while ending a connection", func() { last.OnConnectionEnd(s.Conn) })
+	}
+}
+
 // note writes an access log entry; a logger that panics loses it.
 func (l *Listener) note(s *session, a filters.AccessLogger) {
+	l.guard("panic while logging a connection", func() { a.Log(s.Conn, nil) })
+}
+
+// guard keeps a panic of f from going further.
+func (l *Listener) guard(what string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.stats.Panic.Inc()
-			l.log.Error("panic while logging a connection", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			l.log.Error(what, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	a.Log(s.Conn, nil)
+	f()
 }
 
 // choose finds the filter chain; nil says that the connection is refused.

@@ -13,7 +13,7 @@ import (
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,8 +45,8 @@ func TestLoggersShareFiles(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- files.Run(ctx) }()
-	o := httprig.Origin(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("served")) })
-	r := httprig.New(t, httprig.Options{
+	o := rig.Origin(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("served")) })
+	r := rig.New(t, rig.Options{
 		HCM: hcm(`
 - {name: a, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: ` + log + `, ` + line + `}}
 - name: b
@@ -63,7 +63,7 @@ func TestLoggersShareFiles(t *testing.T) {
 			return files.Open(path)
 		},
 	})
-	c := httprig.Client(t)
+	c := rig.Client(t)
 	for range 2 {
 		if a := r.Do(c, "GET", "/x?y=1"); a.Code != 200 {
 			t.Fatalf("%d %s", a.Code, a.Body)
@@ -99,7 +99,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{`{"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog}`, "path: value length must be at least 1"},
 		{`{"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: a, format: "%PROTOCOL%"}`, "use log_format"},
 	} {
-		_, err := httprig.Parse(hcm("- {name: a, typed_config: " + x.logger + "}"))
+		_, err := rig.Parse(hcm("- {name: a, typed_config: " + x.logger + "}"))
 		if err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%s: error %v, wanted %q in it", x.logger, err, x.want)
 		}

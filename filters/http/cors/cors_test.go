@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -111,9 +111,9 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			served := false
-			o := httprig.Origin(t, func(http.ResponseWriter, *http.Request) { served = true })
-			r := httprig.New(t, httprig.Options{HCM: hcm(c.policy), Origins: map[string]string{"a": o}})
-			a := r.Do(httprig.Client(t), c.method, c.path, c.headers...)
+			o := rig.Origin(t, func(http.ResponseWriter, *http.Request) { served = true })
+			r := rig.New(t, rig.Options{HCM: hcm(c.policy), Origins: map[string]string{"a": o}})
+			a := r.Do(rig.Client(t), c.method, c.path, c.headers...)
 			if a.Code != 200 || served != c.served {
 				t.Errorf("%d, served by the origin: %v, wanted %v", a.Code, served, c.served)
 			}
@@ -130,9 +130,9 @@ func TestAnswers(t *testing.T) {
 // TestUpstreamsOwnAnswerIsReplaced: two allow-origin fields would make a browser
 // refuse both.
 func TestUpstreamsOwnAnswerIsReplaced(t *testing.T) {
-	o := httprig.Origin(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Access-Control-Allow-Origin", "*") })
-	r := httprig.New(t, httprig.Options{HCM: hcm(policy), Origins: map[string]string{"a": o}})
-	a := r.Do(httprig.Client(t), "GET", "/", "Origin", "https://a.example")
+	o := rig.Origin(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Access-Control-Allow-Origin", "*") })
+	r := rig.New(t, rig.Options{HCM: hcm(policy), Origins: map[string]string{"a": o}})
+	a := r.Do(rig.Client(t), "GET", "/", "Origin", "https://a.example")
 	if diff := cmp.Diff(allowed, corsFields(a.Header)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -145,7 +145,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"filter_enabled: {runtime_key: a}", "filter_enabled"},
 	} {
 		t.Run(c.policy, func(t *testing.T) {
-			_, err := httprig.Parse(hcm(c.policy))
+			_, err := rig.Parse(hcm(c.policy))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, wanted %q in it", err, c.want)
 			}

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +52,7 @@ func indent(s, by string) string {
 }
 
 func origins(t testing.TB) map[string]string {
-	o := httprig.Origin(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("served")) })
+	o := rig.Origin(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("served")) })
 	return map[string]string{"a": o, "b": o}
 }
 
@@ -93,8 +93,8 @@ func TestWhichRequestsAreAborted(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httprig.New(t, httprig.Options{HCM: hcm(c.fault), Origins: origins(t)})
-			a := r.Do(httprig.Client(t), "GET", c.path, c.headers...)
+			r := rig.New(t, rig.Options{HCM: hcm(c.fault), Origins: origins(t)})
+			a := r.Do(rig.Client(t), "GET", c.path, c.headers...)
 			want := "served"
 			if c.code != 200 {
 				want = "fault filter abort"
@@ -128,9 +128,9 @@ func TestDelayThenServe(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httprig.New(t, httprig.Options{HCM: hcm(c.fault), Origins: origins(t)})
+			r := rig.New(t, rig.Options{HCM: hcm(c.fault), Origins: origins(t)})
 			start := time.Now()
-			a := r.Do(httprig.Client(t), "GET", "/", c.headers...)
+			a := r.Do(rig.Client(t), "GET", "/", c.headers...)
 			if d := time.Since(start); a.Code != 200 || a.Body != "served" || d < c.least {
 				t.Errorf("%d %q after %v", a.Code, a.Body, d)
 			}
@@ -142,11 +142,11 @@ func TestDelayThenServe(t *testing.T) {
 }
 
 func TestAbortAfterDelayIsOneFault(t *testing.T) {
-	r := httprig.New(t, httprig.Options{
+	r := rig.New(t, rig.Options{
 		HCM:     hcm("delay: {fixed_delay: 0.001s, percentage: {numerator: 100}}\nmax_active_faults: 1\n" + abort503),
 		Origins: origins(t),
 	})
-	if a := r.Do(httprig.Client(t), "GET", "/"); a.Code != 503 {
+	if a := r.Do(rig.Client(t), "GET", "/"); a.Code != 503 {
 		t.Errorf("%d %q", a.Code, a.Body)
 	}
 	for name, want := range map[string]int64{"delays_injected": 1, "aborts_injected": 1, "faults_overflow": 0, "active_faults": 0} {
@@ -156,8 +156,8 @@ func TestAbortAfterDelayIsOneFault(t *testing.T) {
 
 // TestShare: about the share that is asked for, each request on its own.
 func TestShare(t *testing.T) {
-	r := httprig.New(t, httprig.Options{HCM: hcm("abort: {http_status: 503, percentage: {numerator: 30}}"), Origins: origins(t)})
-	c := httprig.Client(t)
+	r := rig.New(t, rig.Options{HCM: hcm("abort: {http_status: 503, percentage: {numerator: 30}}"), Origins: origins(t)})
+	c := rig.Client(t)
 	const n = 400
 	aborted := 0
 	for range n {
@@ -179,7 +179,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"abort: {http_status: 100}", "abort.http_status: value must be inside range"},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			_, err := httprig.Parse(hcm(c.fault))
+			_, err := rig.Parse(hcm(c.fault))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, wanted %q in it", err, c.want)
 			}

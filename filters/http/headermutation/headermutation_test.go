@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,15 +103,15 @@ func TestChanges(t *testing.T) {
 		{"replies of our own too", "response_mutations: [{append: {header: {key: x-c, value: \"%RESPONSE_CODE%\"}}}]", "/direct", "", "x-c=403"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := httprig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
+			o := rig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("x-b", "3")
 				w.Header().Set("x-saw", xFields(r.Header))
 				if r.Host != "h.example" {
 					http.Error(w, fmt.Sprintf("host %q", r.Host), 500)
 				}
 			})
-			r := httprig.New(t, httprig.Options{HCM: hcm(c.mutations), Origins: map[string]string{"a": o}})
-			a := r.Do(httprig.Client(t), "GET", c.path, "x-a", "1", "X-A", "2", "Host", "h.example")
+			r := rig.New(t, rig.Options{HCM: hcm(c.mutations), Origins: map[string]string{"a": o}})
+			a := r.Do(rig.Client(t), "GET", c.path, "x-a", "1", "X-A", "2", "Host", "h.example")
 			if a.Code >= 500 {
 				t.Fatalf("%d %s", a.Code, a.Body)
 			}
@@ -134,7 +134,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"query_parameter_mutations: [{remove: a}]", "mutations.query_parameter_mutations: not supported"},
 	} {
 		t.Run(c.mutations, func(t *testing.T) {
-			_, err := httprig.Parse(hcm(c.mutations))
+			_, err := rig.Parse(hcm(c.mutations))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, wanted %q in it", err, c.want)
 			}

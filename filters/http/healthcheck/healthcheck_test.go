@@ -1,6 +1,9 @@
 package healthcheck_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirproxy/weir/filters"
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,14 +76,13 @@ func TestChecks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			served := false
-			o := httprig.Origin(t, func(http.ResponseWriter, *http.Request) { served = true })
+			o := rig.Origin(t, func(http.ResponseWriter, *http.Request) { served = true })
 			logs := map[string]lines{"log": make(lines, 1), "all": make(lines, 1)}
-			r := httprig.New(t, httprig.Options{
+			r := rig.New(t, rig.Options{
 				HCM: hcm(c.check), Origins: map[string]string{"a": o},
-				Draining: func() bool { return c.draining },
-				Loggers:  func(p string) (filters.Sink, error) { return logs[p], nil },
+				Loggers: func(p string) (filters.Sink, error) { return logs[p], nil },
 			})
-			a := r.Do(httprig.Client(t), "GET", c.path)
+			a := ask(t, r, c.path, c.draining)
 			if a.Code != c.code || served != c.served || a.Body != "" || a.Header.Get("x-envoy-immediate-health-check-fail") != c.fail {
 				t.Errorf("%d %q %v, served %v", a.Code, a.Body, a.Header, served)
 			}
@@ -106,10 +108,32 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"pass_through_mode: false\n    headers: [{name: a, string_match: {prefix: ''}}]", "headers[0].string_match.prefix"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			_, err := httprig.Parse(hcm(c.check))
+			_, err := rig.Parse(hcm(c.check))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, wanted %q in it", err, c.want)
 			}
 		})
 	}
+}
+
+// ask sends a request; the proxy may begin to drain when it has a part of it.
+func ask(t *testing.T, r *rig.Rig, path string, drain bool) rig.Answer {
+	t.Helper()
+	c := r.Dial()
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost:", path)
+	r.Await("http.test.downstream_rq_http1_total", 1)
+	if drain {
+		r.Drain()
+	}
+	_, _ = io.WriteString(c, " a\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rig.Answer{Code: resp.StatusCode, Header: resp.Header, Body: string(b)}
 }

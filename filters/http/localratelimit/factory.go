@@ -9,11 +9,13 @@ import (
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/tokenbucket"
 )
 
 // Factory is envoy.filters.http.local_ratelimit.
@@ -31,9 +33,6 @@ func build(c *settings, bc *filters.BuildContext) (any, error) {
 		looked: filters.NewSlot[look](bc),
 	}, nil
 }
-
-// minInterval is the shortest fill_interval, as in Envoy.
-const minInterval = 50 * time.Millisecond
 
 func parse(m *localv3.LocalRateLimit, _ *extension.Context) (*settings, error) {
 	var l fielderr.List
@@ -94,26 +93,16 @@ func parseBucket(l *fielderr.List, c *settings, m *localv3.LocalRateLimit) {
 	if t == nil {
 		return
 	}
-	size, fill := t.MaxTokens, fielderr.Uint32(t.TokensPerFill, 1)
-	if size == 0 {
-		l.Addf("token_bucket.max_tokens", "zero")
-	}
-	if fill == 0 {
-		l.Addf("token_bucket.tokens_per_fill", "zero")
-	}
-	every := l.Duration("token_bucket.fill_interval", t.FillInterval, 0)
-	if every < minInterval {
-		l.Addf("token_bucket.fill_interval", "local rate limit token bucket fill timer must be >= 50ms")
-	}
-	if l.Len() > 0 {
+	b, ok := core.DecodeTokenBucket(l, "token_bucket", t)
+	if !ok || l.Len() > 0 {
 		return
 	}
-	c.size = size
+	c.size = b.Max
 	if m.LocalRateLimitPerDownstreamConnection {
-		c.perConn = &perConn{fresh: func(now time.Time) *bucket { return newBucket(now, size, fill, every) }}
+		c.perConn = &perConn{fresh: func(now time.Time) *tokenbucket.Bucket { return tokenbucket.New(now, b.Max, b.PerFill, b.Interval) }}
 		return
 	}
-	c.bucket = newBucket(time.Now(), size, fill, every)
+	c.bucket = tokenbucket.New(time.Now(), b.Max, b.PerFill, b.Interval)
 }
 
 // refuse names what would limit less, or more, than is asked for.

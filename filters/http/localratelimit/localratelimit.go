@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/stream"
+	"github.com/weirproxy/weir/proxy/tokenbucket"
 )
 
 // Stats are the statistics of one bucket's requests, under
@@ -30,8 +31,8 @@ type settings struct {
 	statPrefix        string
 	code              int
 	enabled, enforced match.Fraction
-	bucket            *bucket  // nil limits nothing
-	perConn           *perConn // instead of bucket
+	bucket            *tokenbucket.Bucket // nil limits nothing
+	perConn           *perConn            // instead of bucket
 	size              uint32
 	request, response *route.Mutations // request_headers_to_add_when_not_enforced, response_headers_to_add
 	tellRemaining     bool             // enable_x_ratelimit_headers
@@ -51,7 +52,7 @@ type filter struct {
 // look is what a request met; the zero look met nothing.
 type look struct {
 	cfg    *settings
-	bucket *bucket
+	bucket *tokenbucket.Bucket
 }
 
 var (
@@ -84,7 +85,7 @@ func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 		b = c.perConn.of(s.Conn, now)
 	}
 	*f.looked.Of(s) = look{c, b}
-	if b == nil || b.take(now) {
+	if b == nil || b.Take(now) {
 		st.OK.Inc()
 		return filters.Continue
 	}
@@ -109,7 +110,7 @@ func (f *filter) OnResponseHeaders(s *stream.Stream) filters.Verdict {
 	if l.bucket == nil || !l.cfg.tellRemaining {
 		return filters.Continue
 	}
-	left, next := l.bucket.state(f.now())
+	left, next := l.bucket.State(f.now())
 	s.Response.AddInt(xRatelimitLimit, int64(l.cfg.size))
 	s.Response.AddInt(xRatelimitRemaining, int64(left))
 	s.Response.AddInt(xRatelimitReset, int64((next+time.Second-1)/time.Second))

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,7 +56,7 @@ func limit(more string) string {
 
 // echo answers with the request's x-limited field.
 func origins(t testing.TB) map[string]string {
-	return map[string]string{"a": httprig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
+	return map[string]string{"a": rig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("x-saw", r.Header.Get("x-limited"))
 	})}
 }
@@ -82,8 +82,8 @@ func TestTokens(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httprig.New(t, httprig.Options{HCM: hcm(c.limit, c.own), Origins: origins(t)})
-			cl := httprig.Client(t)
+			r := rig.New(t, rig.Options{HCM: hcm(c.limit, c.own), Origins: origins(t)})
+			cl := rig.Client(t)
 			for i, want := range strings.Fields(c.codes) {
 				a := r.Do(cl, "GET", c.path)
 				if got := http.StatusText(a.Code); a.Code != code(want) {
@@ -124,11 +124,11 @@ func code(s string) int {
 }
 
 func TestEachConnectionHasItsTokens(t *testing.T) {
-	r := httprig.New(t, httprig.Options{
+	r := rig.New(t, rig.Options{
 		HCM: hcm(limit("local_rate_limit_per_downstream_connection: true"), ""), Origins: origins(t),
 	})
 	for range 3 {
-		c := httprig.Client(t)
+		c := rig.Client(t)
 		for i, want := range []int{200, 200, 429} {
 			if a := r.Do(c, "GET", "/"); a.Code != want {
 				t.Errorf("request %d of a connection: %d, wanted %d", i, a.Code, want)
@@ -139,7 +139,7 @@ func TestEachConnectionHasItsTokens(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	const one = "\ntoken_bucket: {max_tokens: 1, fill_interval: 3600s}"
-	r := httprig.New(t, httprig.Options{
+	r := rig.New(t, rig.Options{
 		HCM: hcm("stat_prefix: lim\nfilter_enabled: "+always+one+
 			"\nrequest_headers_to_add_when_not_enforced: [{header: {key: x-limited, value: 'yes'}}]", `
 stat_prefix: o
@@ -149,7 +149,7 @@ enable_x_ratelimit_headers: DRAFT_VERSION_03
 response_headers_to_add: [{header: {key: x-why, value: "%REQ(:METHOD)%"}}]
 `), Origins: origins(t),
 	})
-	c := httprig.Client(t)
+	c := rig.Client(t)
 	for i, want := range []string{"", "yes"} {
 		if a := r.Do(c, "GET", "/"); a.Code != 200 || a.Header.Get("x-saw") != want {
 			t.Errorf("request %d: %d, the origin saw x-limited %q, wanted %q", i, a.Code, a.Header.Get("x-saw"), want)
@@ -176,7 +176,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{limit("response_headers_to_add: [{header: {key: x, value: \"%NO%\"}}]"), "", "response_headers_to_add[0].header.value"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			_, err := httprig.Parse(hcm(c.limit, c.own))
+			_, err := rig.Parse(hcm(c.limit, c.own))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, wanted %q in it", err, c.want)
 			}

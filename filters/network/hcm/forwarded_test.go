@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 // serving is a connection manager with one more setting, if any, and one route.
@@ -52,9 +52,9 @@ func TestForwardingFields(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got http.Header
-			o := httprig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
-			r := httprig.New(t, httprig.Options{HCM: serving(c.setting), Origins: map[string]string{"a": o}})
-			if a := r.Do(httprig.Client(t), "GET", "/", c.send...); a.Code != 200 {
+			o := rig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header })
+			r := rig.New(t, rig.Options{HCM: serving(c.setting), Origins: map[string]string{"a": o}})
+			if a := r.Do(rig.Client(t), "GET", "/", c.send...); a.Code != 200 {
 				t.Fatal(a.Code)
 			}
 			if v := strings.Join(got.Values(c.field), " | "); v != c.want {
@@ -66,9 +66,9 @@ func TestForwardingFields(t *testing.T) {
 
 func TestRequestIDFromOutsideIsReplaced(t *testing.T) {
 	var got string
-	o := httprig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("x-request-id") })
-	r := httprig.New(t, httprig.Options{HCM: serving("use_remote_address: true\nalways_set_request_id_in_response: true"), Origins: map[string]string{"a": o}})
-	a := r.Do(httprig.Client(t), "GET", "/", "X-Request-Id", "one")
+	o := rig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("x-request-id") })
+	r := rig.New(t, rig.Options{HCM: serving("use_remote_address: true\nalways_set_request_id_in_response: true"), Origins: map[string]string{"a": o}})
+	a := r.Do(rig.Client(t), "GET", "/", "X-Request-Id", "one")
 	if len(got) != 36 || got == "one" || a.Header.Get("x-request-id") != got {
 		t.Errorf("the origin saw %q, the client %q", got, a.Header.Get("x-request-id"))
 	}
@@ -86,13 +86,13 @@ func TestServerField(t *testing.T) {
 		{"server_header_transformation: PASS_THROUGH", "", ""},
 	} {
 		t.Run(c.setting+" "+c.origin, func(t *testing.T) {
-			o := httprig.Origin(t, func(w http.ResponseWriter, _ *http.Request) {
+			o := rig.Origin(t, func(w http.ResponseWriter, _ *http.Request) {
 				if c.origin != "" {
 					w.Header().Set("Server", c.origin)
 				}
 			})
-			r := httprig.New(t, httprig.Options{HCM: serving(c.setting), Origins: map[string]string{"a": o}})
-			if got := r.Do(httprig.Client(t), "GET", "/").Header.Get("Server"); got != c.want {
+			r := rig.New(t, rig.Options{HCM: serving(c.setting), Origins: map[string]string{"a": o}})
+			if got := r.Do(rig.Client(t), "GET", "/").Header.Get("Server"); got != c.want {
 				t.Errorf("server %q, want %q", got, c.want)
 			}
 		})

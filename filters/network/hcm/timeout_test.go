@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirproxy/weir/test/httprig"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 // bounded is a connection manager with timeouts, and a route with its own.
@@ -41,9 +41,9 @@ func TestTimeoutsOfAnOriginThatNeverAnswers(t *testing.T) {
 		{"route max stream duration", "", ", max_stream_duration: {max_stream_duration: 0.05s}", 504, "downstream duration timeout", "cluster.a.upstream_rq_max_duration_reached", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := httprig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-			r := httprig.New(t, httprig.Options{HCM: bounded(c.hcm, c.route), Origins: map[string]string{"a": o}})
-			a := r.Do(httprig.Client(t), "GET", "/")
+			o := rig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			r := rig.New(t, rig.Options{HCM: bounded(c.hcm, c.route), Origins: map[string]string{"a": o}})
+			a := r.Do(rig.Client(t), "GET", "/")
 			if a.Code != c.code || a.Body != c.body {
 				t.Errorf("%d %q, want %d %q", a.Code, a.Body, c.code, c.body)
 			}
@@ -66,8 +66,8 @@ func TestTimeoutsOfAClientThatNeverFinishes(t *testing.T) {
 		{"age of the connection", "common_http_protocol_options: {max_connection_duration: 0.05s}", "", 0, "http.test.downstream_cx_max_duration_reached"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := httprig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-			r := httprig.New(t, httprig.Options{HCM: bounded(c.hcm, ""), Origins: map[string]string{"a": o}})
+			o := rig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+			r := rig.New(t, rig.Options{HCM: bounded(c.hcm, ""), Origins: map[string]string{"a": o}})
 			conn, err := net.Dial("tcp", r.Addr)
 			if err != nil {
 				t.Fatal(err)

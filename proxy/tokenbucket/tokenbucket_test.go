@@ -1,18 +1,19 @@
-package localratelimit
+package tokenbucket
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/weirproxy/weir/proxy/conn"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestBucketFillsContinuously(t *testing.T) {
 	start := time.Now()
-	b := newBucket(start, 3, 2, time.Second) // a token each half second, three at most
+	b := New(start, 3, 2, time.Second) // a token each half second, three at most
 	for i, step := range []struct {
 		at   time.Duration
 		take int // how many can be taken
@@ -28,15 +29,15 @@ func TestBucketFillsContinuously(t *testing.T) {
 	} {
 		now := start.Add(step.at)
 		for k := range step.take {
-			if !b.take(now) {
+			if !b.Take(now) {
 				t.Fatalf("step %d: token %d refused", i, k)
 			}
 		}
-		left, next := b.state(now)
+		left, next := b.State(now)
 		if left != step.left || next.Round(time.Millisecond) != step.next {
 			t.Errorf("step %d: %d left, next in %v; wanted %d, %v", i, left, next, step.left, step.next)
 		}
-		if left == 0 && b.take(now) {
+		if left == 0 && b.Take(now) {
 			t.Errorf("step %d: a token too many", i)
 		}
 	}
@@ -45,13 +46,13 @@ func TestBucketFillsContinuously(t *testing.T) {
 // TestBucketIsExact: whoever takes at once, no more is given than there is.
 func TestBucketIsExact(t *testing.T) {
 	now := time.Now()
-	b := newBucket(now, 1000, 1, time.Hour)
+	b := New(now, 1000, 1, time.Hour)
 	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 500 {
-				if b.take(now) {
+				if b.Take(now) {
 					taken.Add(1)
 				}
 			}
@@ -63,31 +64,10 @@ func TestBucketIsExact(t *testing.T) {
 	}
 }
 
-func TestBucketOfAConnectionGoesWithIt(t *testing.T) {
-	p := &perConn{fresh: func(now time.Time) *bucket { return newBucket(now, 1, 1, time.Hour) }}
+func TestTakingAllocatesNothing(t *testing.T) {
 	now := time.Now()
-	count := func() (n int) {
-		p.buckets.Range(func(any, any) bool { n++; return true })
-		return n
+	b := New(now, 1<<31, 1, time.Hour)
+	if n := testing.AllocsPerRun(100, func() { b.Take(now) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
-	func() {
-		a, b := conn.New(nil), conn.New(nil)
-		if first := p.of(a, now); first == p.of(b, now) || first != p.of(a, now) {
-			t.Error("buckets are mixed up")
-		}
-		if n := testing.AllocsPerRun(100, func() { p.of(a, now) }); n > 0 {
-			t.Errorf("finding a bucket allocates %v", n)
-		}
-		runtime.KeepAlive(b)
-	}()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for range 2000 {
-		runtime.GC()
-		if count() == 0 {
-			return
-		}
-		<-tick.C
-	}
-	t.Errorf("%d buckets stayed", count())
 }

@@ -1,0 +1,287 @@
+// Package rig runs Weir's data path in the test's own process, from its
+// configuration in YAML and over real sockets on loopback, with origins and clients
+// of the standard library at its ends. It is what the tests of filters, codecs and
+// protocols stand on.
+package rig
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/bootstrap"
+	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/support"
+	"github.com/weirproxy/weir/config/yamlproto"
+	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/filters/builtin"
+	"github.com/weirproxy/weir/proxy"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+)
+
+// Options are what a rig is made of. All are optional, and add up.
+type Options struct {
+	// Config has listeners and clusters in YAML, as they stand in a bootstrap's
+	// static_resources, with short names (Expand).
+	Config string
+	// HCM is a HttpConnectionManager in YAML: the listener "hcm" serves it.
+	HCM string
+	// Origins are clusters of one host: name → address.
+	Origins map[string]string
+	// Loggers gives the files of access loggers; nil drops what is logged.
+	Loggers func(path string) (filters.Sink, error)
+	// Factories are extensions beside those of the binary.
+	Factories []*extension.Factory
+	// Log takes what the proxy says; nil drops it.
+	Log *zap.Logger
+	// Workers is the number of listening sockets and event loops; 0 is 1.
+	Workers int
+}
+
+// A Rig is a running data path. It ends with the test.
+type Rig struct {
+	// Addr is where the first listener listens: "hcm", or the first of Config.
+	Addr  string
+	Store *stats.Store
+	Proxy *proxy.Proxy
+
+	t   testing.TB
+	o   Options
+	dec *config.Decoder
+	run context.Context
+}
+
+// New starts a rig.
+func New(t testing.TB, o Options) *Rig {
+	t.Helper()
+	r := &Rig{t: t, o: o, Store: stats.NewStore(), dec: &config.Decoder{Registry: Registry(o.Factories...), Mode: support.Reject}}
+	snap, first, err := r.snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Loggers == nil {
+		o.Loggers = func(string) (filters.Sink, error) { return io.Discard, nil }
+	}
+	if r.Proxy, err = proxy.New(proxy.Options{
+		Log: o.Log, Stats: r.Store, Loggers: o.Loggers, Workers: max(o.Workers, 1), DrainTime: 5 * time.Second,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.run = ctx
+	done := make(chan struct{})
+	go func() { defer close(done); _ = r.Proxy.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	if err := r.Proxy.Apply(snap); err != nil {
+		t.Fatal(err)
+	}
+	if first != "" {
+		r.Addr = r.AddrOf(first)
+	}
+	return r
+}
+
+// Registry has every extension of the binary, and more.
+func Registry(more ...*extension.Factory) *extension.Registry {
+	return extension.NewRegistry(builtin.Filters(), lb.Policies(), more)
+}
+
+// Check reads the configuration of a rig and gives what is wrong with it.
+func Check(o Options) error {
+	r := &Rig{o: o, dec: &config.Decoder{Registry: Registry(o.Factories...), Mode: support.Reject}}
+	_, _, err := r.snapshot()
+	return err
+}
+
+// Parse reads a HttpConnectionManager as a listener's filter is read.
+func Parse(hcm string) (extension.Parsed, error) {
+	a, err := hcmAny(hcm)
+	if err != nil {
+		return extension.Parsed{}, err
+	}
+	return extension.NewContext(Registry(), "rig").Parse(extension.NetworkFilter, "hcm", a)
+}
+
+func hcmAny(text string) (*anypb.Any, error) {
+	m := new(hcmv3.HttpConnectionManager)
+	if _, err := yamlproto.Unmarshal([]byte(Expand(text)), m, yamlproto.Options{}); err != nil {
+		return nil, err
+	}
+	return anypb.New(m)
+}
+
+// snapshot decodes what the options say, and names the first listener.
+func (r *Rig) snapshot() (s *config.Snapshot, first string, err error) {
+	s = &config.Snapshot{
+		Version: 1, Listeners: map[string]*config.Resource{}, Routes: map[string]*config.Resource{},
+		Clusters: map[string]*config.Resource{}, Endpoints: map[string]*config.Resource{},
+	}
+	add := func(into map[string]*config.Resource, url string, a *anypb.Any) error {
+		res, err := r.dec.Decode(url, a, true)
+		if err != nil {
+			return err
+		}
+		if url == config.ListenerURL && first == "" {
+			first = res.Name
+		}
+		into[res.Name] = res
+		return nil
+	}
+	if r.o.HCM != "" {
+		a, err := hcmAny(r.o.HCM)
+		if err != nil {
+			return nil, "", err
+		}
+		if err := add(s.Listeners, config.ListenerURL, pack(hcmListener(a))); err != nil {
+			return nil, "", err
+		}
+	}
+	for name, addr := range r.o.Origins {
+		if err := add(s.Clusters, config.ClusterURL, pack(static(name, addr))); err != nil {
+			return nil, "", err
+		}
+	}
+	if r.o.Config == "" {
+		return s, first, nil
+	}
+	text := "static_resources:\n  " + strings.ReplaceAll(strings.TrimSpace(Expand(r.o.Config)), "\n", "\n  ")
+	b, err := bootstrap.Load("", text, bootstrap.Options{Mode: support.Reject})
+	if err != nil {
+		return nil, "", err
+	}
+	for _, x := range b.Static.Clusters {
+		if err := add(s.Clusters, config.ClusterURL, x.Any); err != nil {
+			return nil, "", err
+		}
+	}
+	for _, x := range b.Static.Listeners {
+		if err := add(s.Listeners, config.ListenerURL, x.Any); err != nil {
+			return nil, "", err
+		}
+	}
+	return s, first, nil
+}
+
+// hcmListener serves a connection manager on loopback.
+func hcmListener(hcm *anypb.Any) *listenerv3.Listener {
+	return &listenerv3.Listener{
+		Name: "hcm", Address: address("127.0.0.1", 0),
+		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+			Name: "hcm", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: hcm},
+		}}}},
+	}
+}
+
+// static makes a cluster of one host.
+func static(name, addr string) *clusterv3.Cluster {
+	c := &clusterv3.Cluster{Name: name}
+	text := fmt.Sprintf("type: STATIC\nconnect_timeout: 1s\nload_assignment: %s", Endpoint(name, addr))
+	if _, err := yamlproto.Unmarshal([]byte(text), c, yamlproto.Options{}); err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// Endpoint writes the load_assignment of one host.
+func Endpoint(cluster, addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("{cluster_name: %s, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: %q, port_value: %s}}}}]}]}",
+		cluster, host, port)
+}
+
+func address(host string, port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
+	}}}
+}
+
+func pack(m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// AddrOf gives where a listener listens.
+func (r *Rig) AddrOf(listener string) string {
+	r.t.Helper()
+	for _, l := range r.Proxy.Listeners() {
+		if l.Name == listener {
+			return l.Addresses[0].String()
+		}
+	}
+	r.t.Fatalf("no listener %q", listener)
+	return ""
+}
+
+// Apply replaces the configuration's Config.
+func (r *Rig) Apply(text string) {
+	r.t.Helper()
+	r.o.Config = text
+	snap, _, err := r.snapshot()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.Proxy.Apply(snap); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Drain begins to drain, as at the end of a process, and returns when listeners and
+// connections know.
+func (r *Rig) Drain() {
+	ctx, cancel := context.WithCancel(r.run)
+	cancel() // there is nothing to wait for
+	r.Proxy.Drain(ctx)
+}
+
+// Stat gives a counter's or gauge's value, by full name; -1 when there is none.
+func (r *Rig) Stat(name string) int64 {
+	v, ok := r.Store.Value(name)
+	if !ok {
+		return -1
+	}
+	return v
+}
+
+// Await waits until a counter or gauge has a value: what ends a stream is counted
+// after the client has its response.
+func (r *Rig) Await(name string, want int64) {
+	r.t.Helper()
+	if !Eventually(func() bool { return r.Stat(name) == want }) {
+		r.t.Errorf("%s is %d, wanted %d", name, r.Stat(name), want)
+	}
+}
+
+// Eventually waits until ok, at most ten seconds.
+func Eventually(ok func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-tick.C {
+		if ok() {
+			return true
+		}
+	}
+	return false
+}
