@@ -49,6 +49,11 @@ func NewAccessLogger[M proto.Message, C any](name string, parse func(M, *extensi
 	return newFactory(extension.AccessLogger, name, parse, build, opts)
 }
 
+// NewAccessLogFilter makes the factory of a filter of access logs.
+func NewAccessLogFilter[M proto.Message](name string, parse func(M, *extension.Context) (LogFilter, error)) *extension.Factory {
+	return newFactory(extension.AccessLogFilter, name, parse, func(f LogFilter, _ *BuildContext) (any, error) { return f, nil }, nil)
+}
+
 // NewTransportSocket makes the factory of a downstream transport socket.
 func NewTransportSocket[M proto.Message, C any](name string, parse func(M, *extension.Context) (C, error), build func(C, *BuildContext) (any, error), opts ...Option) *extension.Factory {
 	return newFactory(extension.TransportSocket, name, parse, build, opts)

@@ -92,6 +92,12 @@ type AccessLogger interface {
 	Log(c *conn.Conn, s *stream.Stream)
 }
 
+// A LogFilter decides whether a finished stream, or a finished connection when s is
+// nil, is logged (Envoy: AccessLogFilter). It is immutable.
+type LogFilter interface {
+	Logs(c *conn.Conn, s *stream.Stream) bool
+}
+
 // A BuildContext is what a filter may use when it is built.
 type BuildContext struct {
 	Log      *zap.Logger

@@ -33,6 +33,7 @@ func Registry() *extension.Registry {
 		{Kind: extension.ListenerFilter, Name: "envoy.filters.listener.http_inspector", TypeURL: envoy + "filters.listener.http_inspector.v3.HttpInspector"},
 		{Kind: extension.ListenerFilter, Name: "envoy.filters.listener.original_dst", TypeURL: envoy + "filters.listener.original_dst.v3.OriginalDst"},
 		{Kind: extension.AccessLogger, Name: "envoy.access_loggers.stdout", TypeURL: envoy + "access_loggers.stream.v3.StdoutAccessLog"},
+		{Kind: extension.AccessLogFilter, Name: "envoy.config.accesslog.v3.AccessLogFilter", TypeURL: "type.googleapis.com/envoy.config.accesslog.v3.AccessLogFilter"},
 		{Kind: extension.TransportSocket, Name: "envoy.transport_sockets.tls", TypeURL: envoy + "transport_sockets.tls.v3.DownstreamTlsContext"},
 		{Kind: extension.TransportSocket, Name: "test.upstream_tls", TypeURL: envoy + "transport_sockets.tls.v3.UpstreamTlsContext"},
 		{Kind: extension.LBPolicy, Name: named + "round_robin", TypeURL: lb + "round_robin.v3.RoundRobin"},

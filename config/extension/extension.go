@@ -24,6 +24,7 @@ const (
 	NetworkFilter   Kind = "network filter"
 	HTTPFilter      Kind = "HTTP filter"
 	AccessLogger    Kind = "access logger"
+	AccessLogFilter Kind = "access log filter"
 	LBPolicy        Kind = "load-balancing policy"
 	TransportSocket Kind = "transport socket"
 	RetryPredicate  Kind = "retry host predicate"

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"github.com/weirproxy/weir/config/core"
@@ -77,7 +76,7 @@ func Decode(p *listenerv3.Listener, ctx *extension.Context) (*Listener, error) {
 		l.Addf("filter_chains", "no filter chain specified")
 	}
 	d.Selector = newSelector(sound, d.Default, &l)
-	d.AccessLog = decodeAccessLog(&l, "access_log", p.GetAccessLog(), ctx)
+	d.AccessLog = core.DecodeAccessLogs(&l, "access_log", p.GetAccessLog(), ctx)
 	if err := l.Err(); err != nil {
 		return nil, err
 	}
@@ -206,18 +205,4 @@ func implied(l *fielderr.List, at, name string, filters []ListenerFilter, ctx *e
 	d, err := ctx.Parse(extension.ListenerFilter, name, &anypb.Any{TypeUrl: f.TypeURL})
 	l.Add(at, err)
 	return append(filters, ListenerFilter{Parsed: d})
-}
-
-func decodeAccessLog(l *fielderr.List, at string, logs []*accesslogv3.AccessLog, ctx *extension.Context) []extension.Parsed {
-	var out []extension.Parsed
-	for i, p := range logs {
-		path := fielderr.Index(at, i)
-		if p.GetFilter() != nil {
-			l.Addf(path+".filter", "not supported on a listener's access log")
-		}
-		if d, ok := core.Parse(l, path, extension.AccessLogger, p.GetName(), p.GetTypedConfig(), ctx); ok {
-			out = append(out, d)
-		}
-	}
-	return out
 }

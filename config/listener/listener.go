@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 )
@@ -32,7 +33,7 @@ type Listener struct {
 	Chains   []*FilterChain
 	Default  *FilterChain // nil when not configured
 
-	AccessLog   []extension.Parsed
+	AccessLog   []core.AccessLog
 	BufferLimit uint32 // per_connection_buffer_limit_bytes, default 1 MiB
 	StatPrefix  string // default: the first address
 }

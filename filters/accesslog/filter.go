@@ -6,18 +6,24 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stream"
 )
 
-// A Filter decides whether a finished stream, or a finished connection when s is
-// nil, is logged (Envoy: AccessLogFilter). It is immutable.
-type Filter interface {
-	Logs(c *conn.Conn, s *stream.Stream) bool
+// A Filter decides what is logged.
+type Filter = filters.LogFilter
+
+// FilterFactory is envoy.config.accesslog.v3.AccessLogFilter: the filters of all
+// access logs, whoever writes them.
+func FilterFactory() *extension.Factory {
+	return filters.NewAccessLogFilter("envoy.config.accesslog.v3.AccessLogFilter",
+		func(m *accesslogv3.AccessLogFilter, _ *extension.Context) (Filter, error) { return ParseFilter(m) })
 }
 
 // ParseFilter compiles a filter and everything below it; without a filter it

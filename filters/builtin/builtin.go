@@ -4,6 +4,7 @@ package builtin
 
 import (
 	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/filters/accesslog"
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/filters/accesslog/stream"
 	"github.com/weirproxy/weir/filters/http/cors"
@@ -54,7 +55,8 @@ func Filters() []*extension.Factory {
 		headermutation.Factory(),
 		router.Factory(),
 
-		// Access loggers.
+		// Access loggers and their filters.
+		accesslog.FilterFactory(),
 		file.Factory(),
 		stream.StdoutFactory(),
 		stream.StderrFactory(),

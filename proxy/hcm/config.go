@@ -4,11 +4,10 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/codec/h1"
-	"github.com/weirproxy/weir/proxy/conn"
-	"github.com/weirproxy/weir/proxy/stream"
 )
 
 // Config is the model of an Envoy HttpConnectionManager. It is immutable.
@@ -20,7 +19,7 @@ type Config struct {
 	Table     *route.Table // … the inline route_config
 
 	Filters   []extension.Parsed
-	AccessLog []AccessLog
+	AccessLog []core.AccessLog
 
 	// Codec rules and bounds.
 	Rules              h1.RequestRules
@@ -88,14 +87,3 @@ const (
 	AppendIfAbsent
 	PassThrough
 )
-
-// An AccessLog is one configured logger and when it is asked.
-type AccessLog struct {
-	extension.Parsed
-	Filter LogFilter // nil logs everything
-}
-
-// A LogFilter decides whether a finished stream is logged.
-type LogFilter interface {
-	Logs(c *conn.Conn, s *stream.Stream) bool
-}

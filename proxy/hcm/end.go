@@ -86,10 +86,7 @@ func (m *Manager) end(s *stream.Stream) {
 	if i.Code >= 400 {
 		st.reason(i.Details)
 	}
-	for k := range m.loggers {
-		l := &m.loggers[k]
-		if l.filter == nil || l.filter.Logs(s.Conn, s) {
-			l.to.Log(s.Conn, s)
-		}
+	for _, l := range m.loggers {
+		l.Log(s.Conn, s)
 	}
 }

@@ -38,14 +38,9 @@ type Manager struct {
 	live    *route.Live
 	stats   *Stats
 	log     *zap.Logger
-	loggers []logger
+	loggers []filters.AccessLogger
 
 	streams sync.Pool // of *stream.Stream, all of this chain
-}
-
-type logger struct {
-	to     filters.AccessLogger
-	filter LogFilter
 }
 
 // New builds a connection manager: its HTTP filters, its access loggers, and the
@@ -76,12 +71,9 @@ func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 		named = append(named, stream.Named{Name: p.Name, Filter: f})
 	}
 	m.chain = stream.NewChain(named, own.Slots, m)
-	for i, l := range cfg.AccessLog {
-		v, err := filters.Make(l.Parsed, &own)
-		if err != nil {
-			return nil, fmt.Errorf("access_log[%d]: %w", i, err)
-		}
-		m.loggers = append(m.loggers, logger{v.(filters.AccessLogger), l.Filter})
+	var err error
+	if m.loggers, err = filters.MakeLoggers(cfg.AccessLog, &own); err != nil {
+		return nil, err
 	}
 	m.streams.New = func() any { return stream.New(m.chain) }
 	return m, nil

@@ -103,12 +103,9 @@ func (l *Listener) build(m *config.Listener, was *generation) (*generation, erro
 		g.filters = append(g.filters, listenerFilter{f, p.DisabledFor})
 		g.restore = g.restore || p.Factory.Name == "envoy.filters.listener.original_dst"
 	}
-	for i, p := range m.AccessLog {
-		f, err := makeOf[filters.AccessLogger](p, &bc)
-		if err != nil {
-			return nil, fmt.Errorf("access_log[%d] %q: %w", i, p.Name, err)
-		}
-		g.loggers = append(g.loggers, f)
+	var err error
+	if g.loggers, err = filters.MakeLoggers(m.AccessLog, &bc); err != nil {
+		return nil, err
 	}
 	all := m.Chains
 	if m.Default != nil {
@@ -117,7 +114,6 @@ func (l *Listener) build(m *config.Listener, was *generation) (*generation, erro
 	for _, f := range all {
 		c := was.equal(f)
 		if c == nil {
-			var err error
 			if c, err = buildChain(f, &bc); err != nil {
 				return nil, fmt.Errorf("%s: %w", f.Label(), err)
 			}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/filters/http/router"
@@ -78,7 +79,7 @@ func newWeir(t testing.TB, hcmJSON string, clusters ...string) *weir {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.AccessLog = append(cfg.AccessLog, hcm.AccessLog{Parsed: l})
+	cfg.AccessLog = append(cfg.AccessLog, core.AccessLog{Parsed: l})
 
 	snap := &config.Snapshot{Clusters: map[string]*config.Resource{}}
 	for _, j := range clusters {

@@ -8,11 +8,11 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
-	"github.com/weirproxy/weir/filters/accesslog"
 	"github.com/weirproxy/weir/proxy/codec/h1"
 	"github.com/weirproxy/weir/proxy/hcm"
 )
@@ -59,7 +59,7 @@ func parse(m *hcmv3.HttpConnectionManager, ctx *extension.Context) (*hcm.Config,
 	routes(&l, c, m, ctx)
 	chain(&l, c, m, ctx)
 	upgrades(&l, c, m)
-	logs(&l, c, m, ctx)
+	c.AccessLog = core.DecodeAccessLogs(&l, "access_log", m.AccessLog, ctx)
 	internal(&l, c, m)
 	if err := l.Err(); err != nil {
 		return nil, err
@@ -183,27 +183,6 @@ func upgrades(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) {
 		c.Upgrades = append(c.Upgrades, route.Upgrade{
 			Type: strings.ToLower(u.UpgradeType), Enabled: fielderr.Bool(u.Enabled, true),
 		})
-	}
-}
-
-func logs(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx *extension.Context) {
-	for i, a := range m.AccessLog {
-		path := fielderr.Index("access_log", i)
-		p, err := ctx.Parse(extension.AccessLogger, a.Name, a.GetTypedConfig())
-		if err != nil {
-			l.Add(path, err)
-			continue
-		}
-		f, err := accesslog.ParseFilter(a.Filter)
-		if err != nil {
-			l.Add(path+".filter", err)
-			continue
-		}
-		al := hcm.AccessLog{Parsed: p}
-		if f != nil {
-			al.Filter = f
-		}
-		c.AccessLog = append(c.AccessLog, al)
 	}
 }
 

@@ -22,7 +22,7 @@ type Config struct {
 	maxDuration time.Duration // 0: none
 	attempts    int           // max_connect_attempts
 	hashSource  bool          // hash_policy: source_ip
-	accessLog   []extension.Parsed
+	accessLog   []core.AccessLog
 }
 
 type weighted struct {
@@ -65,15 +65,7 @@ func parse(m *tcpv3.TcpProxy, ctx *extension.Context) (*Config, error) {
 			l.Addf(fielderr.Index("hash_policy", i), "not supported (supported: source_ip)")
 		}
 	}
-	for i, p := range m.GetAccessLog() {
-		path := fielderr.Index("access_log", i)
-		if p.GetFilter() != nil {
-			l.Addf(path+".filter", "not supported on tcp_proxy's access log")
-		}
-		if a, ok := core.Parse(&l, path, extension.AccessLogger, p.GetName(), p.GetTypedConfig(), ctx); ok {
-			c.accessLog = append(c.accessLog, a)
-		}
-	}
+	c.accessLog = core.DecodeAccessLogs(&l, "access_log", m.GetAccessLog(), ctx)
 	return c, l.Err()
 }
 

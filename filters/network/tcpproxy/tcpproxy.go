@@ -57,18 +57,9 @@ func build(c *Config, bc *filters.BuildContext) (any, error) {
 	if f.log == nil {
 		f.log = zap.NewNop()
 	}
-	for i, p := range c.accessLog {
-		v, err := filters.Make(p, bc)
-		if err != nil {
-			return nil, fmt.Errorf("access_log[%d] %q: %w", i, p.Name, err)
-		}
-		a, ok := v.(filters.AccessLogger)
-		if !ok {
-			return nil, fmt.Errorf("access_log[%d] %q: not an access logger", i, p.Name)
-		}
-		f.loggers = append(f.loggers, a)
-	}
-	return f, nil
+	var err error
+	f.loggers, err = filters.MakeLoggers(c.accessLog, bc)
+	return f, err
 }
 
 // ServeConn implements filters.TerminalFilter.
