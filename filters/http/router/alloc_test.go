@@ -1,4 +1,4 @@
-package router
+package router_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 const (
@@ -16,7 +17,7 @@ const (
 
 // rawOrigin answers every request with wireReply and allocates nothing.
 func rawOrigin(t testing.TB) string {
-	ln := listen(t)
+	ln := rig.Listen(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -100,7 +101,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Skip("pools allocate at random under the race detector")
 	}
 	r := newRig(t, toA, map[string]string{"a": rawOrigin(t)})
-	c := dialRaw(t, r.addr)
+	c := dialRaw(t, r.Addr)
 	for range 100 {
 		c.do(t)
 	}
@@ -113,7 +114,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 
 func BenchmarkExchange(b *testing.B) {
 	r := newRig(b, toA, map[string]string{"a": rawOrigin(b)})
-	c := dialRaw(b, r.addr)
+	c := dialRaw(b, r.Addr)
 	c.do(b)
 	b.ReportAllocs()
 	for b.Loop() {

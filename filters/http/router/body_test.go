@@ -1,4 +1,4 @@
-package router
+package router_test
 
 import (
 	"bytes"
@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 // TestEarlyResponseDoesNotWaitForTheRequest has a client that sends a part of its
 // body and then waits for the response, which comes at once.
 func TestEarlyResponseDoesNotWaitForTheRequest(t *testing.T) {
-	o := origin(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) })
+	o := rig.Origin(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) })
 	r := newRig(t, toA, map[string]string{"a": o})
-	c, err := net.Dial("tcp", r.addr)
+	c, err := net.Dial("tcp", r.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestEarlyResponseDoesNotWaitForTheRequest(t *testing.T) {
 // next try must get all of it.
 func TestRetryKeepsTheWholeBody(t *testing.T) {
 	var n atomic.Int32
-	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := rig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1) == 1 {
 			_, _ = io.CopyN(io.Discard, r.Body, 1000)
 			http.Error(w, "no", http.StatusServiceUnavailable)
@@ -54,7 +54,7 @@ func TestRetryKeepsTheWholeBody(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789"), 30_000)
 	for i, rd := range []io.Reader{bytes.NewReader(body), struct{ io.Reader }{bytes.NewReader(body)}} {
 		n.Store(0)
-		resp, err := client(t).Post("http://"+r.addr+"/", "text/plain", rd)
+		resp, err := rig.Client(t).Post("http://"+r.Addr+"/", "text/plain", rd)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestRetryKeepsTheWholeBody(t *testing.T) {
 // TestBodyBeyondTheBufferIsNotRetried delivers the 503 that came.
 func TestBodyBeyondTheBufferIsNotRetried(t *testing.T) {
 	var n atomic.Int32
-	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := rig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
 		n.Add(1)
 		_, _ = io.Copy(io.Discard, r.Body)
 		http.Error(w, "no", http.StatusServiceUnavailable)
@@ -77,7 +77,7 @@ func TestBodyBeyondTheBufferIsNotRetried(t *testing.T) {
 	routes := strings.Replace(toA, `"cluster":"a"`, `"cluster":"a","retry_policy":{"retry_on":"5xx"}`, 1)
 	routes = strings.Replace(routes, `"domains":["*"],`, `"domains":["*"],"per_request_buffer_limit_bytes":100000,`, 1)
 	r := newRig(t, routes, map[string]string{"a": o})
-	resp, err := client(t).Post("http://"+r.addr+"/", "text/plain", bytes.NewReader(make([]byte, 300_000)))
+	resp, err := rig.Client(t).Post("http://"+r.Addr+"/", "text/plain", bytes.NewReader(make([]byte, 300_000)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,16 +96,16 @@ func TestDeadPooledConnectionIsReplaced(t *testing.T) {
 		code   int
 	}{{"GET", 0, 200}, {"PUT", 1000, 200}, {"PUT", 300_000, 200}, {"POST", 1000, 503}} {
 		t.Run(fmt.Sprintf("%s of %d", c.method, c.size), func(t *testing.T) {
-			ln := listen(t)
+			ln := rig.Listen(t)
 			done := make(chan struct{})
 			go func() { defer close(done); dieOnSecond(ln) }()
 			t.Cleanup(func() { ln.Close(); <-done })
 			r := newRig(t, toA, map[string]string{"a": ln.Addr().String()})
-			cl := client(t)
-			if code, _, _ := get(t, cl, "http://"+r.addr+"/"); code != 200 {
+			cl := rig.Client(t)
+			if code, _, _ := get(t, cl, "http://"+r.Addr+"/"); code != 200 {
 				t.Fatal(code)
 			}
-			req, _ := http.NewRequestWithContext(t.Context(), c.method, "http://"+r.addr+"/", bytes.NewReader(make([]byte, c.size)))
+			req, _ := http.NewRequestWithContext(t.Context(), c.method, "http://"+r.Addr+"/", bytes.NewReader(make([]byte, c.size)))
 			resp, err := cl.Do(req)
 			if err != nil {
 				t.Fatal(err)
@@ -145,26 +145,5 @@ func dieOnSecond(ln *net.TCPListener) {
 	}
 	for _, d := range all {
 		<-d
-	}
-}
-
-// TestFlags says what the log is told of local replies.
-func TestFlags(t *testing.T) {
-	for _, f := range []struct {
-		fired timeout
-		flag  info.Flags
-		code  int
-		body  string
-	}{
-		{routeTimeout, info.UpstreamRequestTimeout, 504, "upstream request timeout"},
-		{perTryTimeout, info.UpstreamRequestTimeout, 504, "upstream request timeout"},
-		{perTryIdleTimeout, info.UpstreamRequestTimeout, 504, "upstream request timeout"},
-		{idleTimeout, info.StreamIdleTimeout, 504, "stream timeout"},
-		{maxStreamTimeout, 0, 504, "downstream duration timeout"},
-	} {
-		got := replyFor(nil, f.fired)
-		if got.code != f.code || got.body != f.body || got.details != f.fired.details() || f.fired.flag() != f.flag {
-			t.Errorf("%d: %v %v", f.fired, got, f.fired.flag())
-		}
 	}
 }

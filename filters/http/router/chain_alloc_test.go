@@ -1,16 +1,13 @@
-package router
+package router_test
 
 import (
 	"bytes"
 	"testing"
 
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/filters"
-	"github.com/weirproxy/weir/proxy/hcm"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/stream"
 )
@@ -37,27 +34,24 @@ func (f *counting) OnResponseHeaders(s *stream.Stream) stream.Verdict {
 
 func (f *counting) OnStreamEnd(s *stream.Stream) { *f.slot.Of(s) = 0 }
 
-// sixFilters puts six filters before the router.
-func sixFilters(cfg *hcm.Config, _ map[string]*cluster.Cluster) {
-	f := filters.NewHTTP("test.counting",
+// countingFactory has no configuration.
+func countingFactory() *extension.Factory {
+	return filters.NewHTTP("test.counting",
 		func(*emptypb.Empty, *extension.Context) (struct{}, error) { return struct{}{}, nil },
 		func(_ struct{}, bc *filters.BuildContext) (any, error) {
 			return &counting{filters.NewSlot[int](bc), header.Intern("x-" + bc.Name)}, nil
 		})
-	c, _ := f.Parse(&anypb.Any{TypeUrl: f.TypeURL}, nil)
-	var all []extension.Parsed
-	for _, n := range []string{"a", "b", "c", "d", "e", "f"} {
-		all = append(all, extension.Parsed{Name: n, Factory: f, Config: c})
-	}
-	cfg.Filters = append(all, cfg.Filters...)
 }
+
+// sixFilters come before the router.
+var sixFilters = []string{"a", "b", "c", "d", "e", "f"}
 
 func TestSixFiltersAllocateNothing(t *testing.T) {
 	if racing {
 		t.Skip("pools allocate at random under the race detector")
 	}
-	r := newRig(t, toA, map[string]string{"a": rawOrigin(t)}, sixFilters)
-	c := dialRaw(t, r.addr)
+	r := newRig(t, toA, map[string]string{"a": rawOrigin(t)}, sixFilters...)
+	c := dialRaw(t, r.Addr)
 	for range 100 {
 		c.do(t)
 	}
@@ -73,9 +67,9 @@ func TestLocalRepliesAllocateNothing(t *testing.T) {
 	routes := `{"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[
 	 {"match":{"path":"/direct"},"direct_response":{"status":200,"body":{"inline_string":"teapot"}}},
 	 {"match":{"path":"/away"},"redirect":{"path_redirect":"/there"}}]}]}`
-	r := newRig(t, routes, nil, sixFilters)
+	r := newRig(t, routes, nil, sixFilters...)
 	for path, last := range map[string]string{"/nowhere": "\r\n\r\n", "/direct": "teapot", "/away": "\r\n\r\n"} {
-		c := dialRaw(t, r.addr)
+		c := dialRaw(t, r.Addr)
 		req := []byte("GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n")
 		end := []byte(last)
 		do := func() {

@@ -145,3 +145,24 @@ func TestBoundsName(t *testing.T) {
 		t.Error(w)
 	}
 }
+
+// TestFlags says what the log is told of local replies.
+func TestFlags(t *testing.T) {
+	for _, f := range []struct {
+		fired timeout
+		flag  info.Flags
+		code  int
+		body  string
+	}{
+		{routeTimeout, info.UpstreamRequestTimeout, 504, "upstream request timeout"},
+		{perTryTimeout, info.UpstreamRequestTimeout, 504, "upstream request timeout"},
+		{perTryIdleTimeout, info.UpstreamRequestTimeout, 504, "upstream request timeout"},
+		{idleTimeout, info.StreamIdleTimeout, 504, "stream timeout"},
+		{maxStreamTimeout, 0, 504, "downstream duration timeout"},
+	} {
+		got := replyFor(nil, f.fired)
+		if got.code != f.code || got.body != f.body || got.details != f.fired.details() || f.fired.flag() != f.flag {
+			t.Errorf("%d: %v %v", f.fired, got, f.fired.flag())
+		}
+	}
+}

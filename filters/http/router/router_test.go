@@ -1,4 +1,4 @@
-package router
+package router_test
 
 import (
 	"bytes"
@@ -8,22 +8,24 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/weirproxy/weir/test/rig"
 )
 
 const toA = `{"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[{"match":{"prefix":"/"},"route":{"cluster":"a"}}]}]}`
 
 func TestForwards(t *testing.T) {
-	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := rig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Seen", fmt.Sprintf("%s %s %s %d", r.Method, r.URL, r.Host, len(b)))
 		w.Header()["X-MiXed"] = []string{"kept"}
 		_, _ = w.Write(b)
 	})
 	r := newRig(t, toA, map[string]string{"a": o})
-	c := client(t)
+	c := rig.Client(t)
 	for i := range 3 {
-		code, h, body := get(t, c, "http://"+r.addr+"/x?y=1")
-		if code != 200 || body != "" || h.Get("X-Seen") != "GET /x?y=1 "+r.addr+" 0" {
+		code, h, body := get(t, c, "http://"+r.Addr+"/x?y=1")
+		if code != 200 || body != "" || h.Get("X-Seen") != "GET /x?y=1 "+r.Addr+" 0" {
 			t.Fatalf("%d: %d %v %q", i, code, h, body)
 		}
 		if h.Get("Server") != "weir" || h.Get("x-envoy-upstream-service-time") == "" {
@@ -37,7 +39,7 @@ func TestForwards(t *testing.T) {
 			if chunked {
 				rd = struct{ io.Reader }{rd}
 			}
-			resp, err := c.Post("http://"+r.addr+"/p", "application/octet-stream", rd)
+			resp, err := c.Post("http://"+r.Addr+"/p", "application/octet-stream", rd)
 			if err != nil {
 				t.Fatalf("%d chunked=%v: %v", n, chunked, err)
 			}
@@ -52,7 +54,7 @@ func TestForwards(t *testing.T) {
 
 func TestRetriesUntilItSucceeds(t *testing.T) {
 	var n atomic.Int32
-	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := rig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		if n.Add(1) < 3 {
 			http.Error(w, "no", http.StatusServiceUnavailable)
@@ -63,7 +65,7 @@ func TestRetriesUntilItSucceeds(t *testing.T) {
 	routes := strings.Replace(toA, `"cluster":"a"`, `"cluster":"a","retry_policy":{"retry_on":"5xx","num_retries":3,"retry_back_off":{"base_interval":"0.001s"}}`, 1)
 	routes = strings.Replace(routes, `"name":"v",`, `"name":"v","include_request_attempt_count":true,`, 1)
 	r := newRig(t, routes, map[string]string{"a": o})
-	resp, err := client(t).Post("http://"+r.addr+"/", "text/plain", strings.NewReader("hello"))
+	resp, err := rig.Client(t).Post("http://"+r.Addr+"/", "text/plain", strings.NewReader("hello"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func TestRetriesUntilItSucceeds(t *testing.T) {
 
 func TestLocalReplies(t *testing.T) {
 	slow := make(chan struct{})
-	o := origin(t, func(w http.ResponseWriter, r *http.Request) {
+	o := rig.Origin(t, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-slow:
 		case <-r.Context().Done():
@@ -89,14 +91,11 @@ func TestLocalReplies(t *testing.T) {
 	 {"match":{"path":"/dead"},"route":{"cluster":"dead"}},
 	 {"match":{"path":"/away"},"redirect":{"path_redirect":"/there"}},
 	 {"match":{"path":"/direct"},"direct_response":{"status":418,"body":{"inline_string":"teapot"}}}]}]}`
-	dead := listen(t)
-	addr := dead.Addr().String()
-	dead.Close()
-	r := newRig(t, routes, map[string]string{"a": o, "dead": addr})
-	c := client(t)
+	r := newRig(t, routes, map[string]string{"a": o, "dead": rig.DeadAddr(t)})
+	c := rig.Client(t)
 	f := func(path string, code int, body string) {
 		t.Helper()
-		got, h, b := get(t, c, "http://"+r.addr+path)
+		got, h, b := get(t, c, "http://"+r.Addr+path)
 		if got != code || b != body {
 			t.Errorf("%s: %d %q %v", path, got, b, h)
 		}

@@ -1,4 +1,4 @@
-package router
+package router_test
 
 import (
 	"fmt"
@@ -6,13 +6,15 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+
+	"github.com/weirproxy/weir/test/rig"
 )
 
 // TestResponseToNobodyIsNotDelivered has an origin that answers each request with
 // its number, and says one thing more once the proxy has put the connection back:
 // nobody must get that for an answer.
 func TestResponseToNobodyIsNotDelivered(t *testing.T) {
-	ln := listen(t)
+	ln := rig.Listen(t)
 	var n atomic.Int32
 	speak, spoken := make(chan struct{}), make(chan struct{})
 	ended := make(chan struct{})
@@ -45,9 +47,9 @@ func TestResponseToNobodyIsNotDelivered(t *testing.T) {
 	}()
 	t.Cleanup(func() { ln.Close(); <-ended })
 	r := newRig(t, toA, map[string]string{"a": ln.Addr().String()})
-	c := client(t)
+	c := rig.Client(t)
 	for i := 1; i <= 4; i++ {
-		if code, _, body := get(t, c, "http://"+r.addr+"/"); code != 200 || body != fmt.Sprint(i) {
+		if code, _, body := get(t, c, "http://"+r.Addr+"/"); code != 200 || body != fmt.Sprint(i) {
 			t.Fatalf("request %d: %d %q", i, code, body)
 		}
 		speak <- struct{}{}
