@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirproxy/weir/test/rig"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what was seen into the scripts")
@@ -24,7 +26,6 @@ const (
 	patience = 5 * time.Second
 	// quiet is how long -rewrite listens before it takes what it has.
 	quiet = 200 * time.Millisecond
-	tick  = 20 * time.Millisecond
 )
 
 func TestScripts(t *testing.T) {
@@ -69,10 +70,10 @@ type player struct {
 }
 
 func play(t *testing.T, s *script, bytewise bool) {
-	p := &player{t: t, origins: listen(t), bytewise: bytewise}
+	p := &player{t: t, origins: rig.Listen(t), bytewise: bytewise}
 	defer p.origins.Close()
 	p.w = newWeir(t, hcmConfig(t, s), clusterConfig(t, s, p.origins.Addr().(*net.TCPAddr).Port))
-	c, err := net.Dial("tcp", p.w.addr)
+	c, err := net.Dial("tcp", p.w.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,10 +147,10 @@ func (p *player) event(kind, what string) bool {
 		p.client.Close()
 		p.over = true
 	case ">drain":
-		(<-p.w.conns).StartDrain()
+		p.w.Drain()
 	case ">new":
 		p.client.Close()
-		c, err := net.Dial("tcp", p.w.addr)
+		c, err := net.Dial("tcp", p.w.Addr)
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -321,6 +322,7 @@ func hcmConfig(t *testing.T, s *script) string {
 		"route_config": map[string]any{"name": "r", "virtual_hosts": []any{map[string]any{"name": "v", "domains": []any{"*"}, "routes": routes}}},
 	}
 	merge(t, h, s.hcm)
+	h["access_log"] = []any{map[string]any{"name": "test.recorder", "typed_config": map[string]any{"@type": "type.googleapis.com/google.protobuf.Empty"}}}
 	return text(t, h)
 }
 
