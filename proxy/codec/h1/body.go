@@ -3,6 +3,7 @@ package h1
 import (
 	"bytes"
 
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/header"
 )
 
@@ -193,7 +194,7 @@ func chunkExtension(b []byte) error {
 	if b[0] != ';' {
 		return ErrChunkSize
 	}
-	if !validValue(b) {
+	if !grammar.ValidValue(b) {
 		return ErrChunkExt
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/buffer"
 	"github.com/weirproxy/weir/proxy/codec"
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/netio"
 )
@@ -100,7 +101,7 @@ func (k *Client) WriteHeaders(h *header.Headers, end bool) error {
 	case k.connect:
 	case hasLength:
 		k.out.framing = Length
-		k.out.left, _ = parseLength(length)
+		k.out.left, _ = grammar.ParseLength(length)
 	case !end:
 		b = append(b, "transfer-encoding: chunked\r\n"...)
 		k.out.framing = Chunked

@@ -9,6 +9,7 @@ package h1
 import (
 	"bytes"
 
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 )
@@ -152,16 +153,16 @@ func (f *framing) fields(h *header.Headers, off, end int, max int, request bool,
 			return ErrObsFold
 		}
 		colon := bytes.IndexByte(b[off:eol], ':')
-		if colon < 0 || !isToken(b[off:off+colon]) {
+		if colon < 0 || !grammar.IsToken(b[off:off+colon]) {
 			return ErrFieldName
 		}
 		name, nlen := off, colon
 		if nlen > maxName {
 			return ErrHeadSize
 		}
-		from, to := trim(b, off+colon+1, eol)
+		from, to := grammar.Trim(b, off+colon+1, eol)
 		value := b[from:to]
-		if !validValue(value) {
+		if !grammar.ValidValue(value) {
 			return ErrFieldValue
 		}
 		if f.count++; f.count > max {
@@ -183,7 +184,7 @@ func (f *framing) fields(h *header.Headers, off, end int, max int, request bool,
 func (f *framing) note(id header.ID, v []byte, request bool, m *Message, off, n int) error {
 	switch id {
 	case header.IDContentLength:
-		l, ok := parseLength(v)
+		l, ok := grammar.ParseLength(v)
 		if !ok {
 			return ErrLength
 		}
@@ -197,7 +198,7 @@ func (f *framing) note(id header.ID, v []byte, request bool, m *Message, off, n 
 			return ErrTE
 		}
 		f.te = true
-		if !equalFold(v, "chunked") {
+		if !grammar.EqualFold(v, "chunked") {
 			return codings(v)
 		}
 		f.chunked = true
@@ -212,13 +213,13 @@ func (f *framing) note(id header.ID, v []byte, request bool, m *Message, off, n 
 		if f.hosts++; f.hosts > 1 {
 			return ErrHostRepeated
 		}
-		if !validHost(v) {
+		if !grammar.ValidHost(v) {
 			return ErrHost
 		}
 		m.Authority = span{off, n}
 	case header.IDExpect:
 		if request {
-			if !equalFold(v, "100-continue") {
+			if !grammar.EqualFold(v, "100-continue") {
 				return ErrExpect
 			}
 			m.Expect = true
@@ -229,13 +230,13 @@ func (f *framing) note(id header.ID, v []byte, request bool, m *Message, off, n 
 
 // connection reads the tokens of a Connection field (RFC 9112 §9.6).
 func (f *framing) connection(v []byte) {
-	eachToken(v, func(tok []byte) {
+	grammar.EachToken(v, func(tok []byte) {
 		switch {
-		case equalFold(tok, "close"):
+		case grammar.EqualFold(tok, "close"):
 			f.close_ = true
-		case equalFold(tok, "keep-alive"):
+		case grammar.EqualFold(tok, "keep-alive"):
 			f.keepAlive = true
-		case equalFold(tok, "upgrade"):
+		case grammar.EqualFold(tok, "upgrade"):
 			f.upgradeToken = true
 		default:
 			f.named = true
@@ -247,9 +248,9 @@ func (f *framing) connection(v []byte) {
 // "chunked": one that ends in one chunked is understood and not supported.
 func codings(v []byte) error {
 	total, chunked, last := 0, 0, false
-	eachToken(v, func(tok []byte) {
+	grammar.EachToken(v, func(tok []byte) {
 		total++
-		if last = equalFold(tok, "chunked"); last {
+		if last = grammar.EqualFold(tok, "chunked"); last {
 			chunked++
 		}
 	})
@@ -261,7 +262,7 @@ func codings(v []byte) error {
 
 func hasToken(v []byte, s string) bool {
 	found := false
-	eachToken(v, func(tok []byte) { found = found || equalFold(tok, s) })
+	grammar.EachToken(v, func(tok []byte) { found = found || grammar.EqualFold(tok, s) })
 	return found
 }
 

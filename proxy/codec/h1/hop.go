@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/header"
 )
 
@@ -28,7 +29,7 @@ func stripHop(h *header.Headers, f *framing, upgrade bool) error {
 			if _, v := h.At(i); !hasToken(v, "trailers") {
 				h.DelAt(i)
 				continue
-			} else if !equalFold(v, "trailers") {
+			} else if !grammar.EqualFold(v, "trailers") {
 				h.Set(header.TE, []byte("trailers"))
 			}
 		}
@@ -43,8 +44,8 @@ func stripNamed(h *header.Headers) error {
 	var err error
 	for i := h.Index(header.Connection, 0); i >= 0; i = h.Index(header.Connection, i+1) {
 		_, v := h.At(i)
-		eachToken(v, func(tok []byte) {
-			if !isToken(tok) {
+		grammar.EachToken(v, func(tok []byte) {
+			if !grammar.IsToken(tok) {
 				return // it names no field; ":status" is none that may be named
 			}
 			switch id := header.Lookup(tok); id {
@@ -53,7 +54,7 @@ func stripNamed(h *header.Headers) error {
 				err = ErrConnectionHop
 			case header.IDConnection, header.IDKeepAlive, header.IDUpgrade, header.IDTE, header.IDProxyConnection:
 			default:
-				if !equalFold(tok, "close") {
+				if !grammar.EqualFold(tok, "close") {
 					h.Del(header.Intern(string(tok)))
 				}
 			}

@@ -3,6 +3,7 @@ package h1
 import (
 	"bytes"
 
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 )
@@ -84,7 +85,7 @@ func requestLine(b []byte, off, eol int, m *Message) error {
 		return ErrStartLine
 	}
 	method := b[off : off+sp]
-	if !isToken(method) {
+	if !grammar.IsToken(method) {
 		return ErrMethod
 	}
 	m.Method = span{off, sp}
@@ -101,7 +102,7 @@ func requestLine(b []byte, off, eol int, m *Message) error {
 	}
 	m.Version = v
 	target := span{rest, sp}
-	if !validTarget(b[rest : rest+sp]) {
+	if !grammar.ValidTarget(b[rest : rest+sp]) {
 		return ErrTarget
 	}
 	return m.target(b, target)
@@ -113,7 +114,7 @@ func (m *Message) target(b []byte, t span) error {
 	switch {
 	case m.Connect:
 		colon := bytes.LastIndexByte(v, ':')
-		if !validHost(v) || colon <= 0 || colon == len(v)-1 {
+		if !grammar.ValidHost(v) || colon <= 0 || colon == len(v)-1 {
 			return ErrConnectTarget
 		}
 		m.Authority, m.Path = t, span{t.off, 0}
@@ -135,7 +136,7 @@ func (m *Message) target(b []byte, t span) error {
 func (m *Message) absolute(b []byte, t span) error {
 	v := b[t.off : t.off+t.n]
 	n := bytes.Index(v, []byte("://"))
-	if n < 0 || !equalFold(v[:n], "http") && !equalFold(v[:n], "https") {
+	if n < 0 || !grammar.EqualFold(v[:n], "http") && !grammar.EqualFold(v[:n], "https") {
 		return ErrTarget
 	}
 	m.Scheme = span{t.off, n}
@@ -144,7 +145,7 @@ func (m *Message) absolute(b []byte, t span) error {
 	if i := bytes.IndexAny(v[from:], "/?"); i >= 0 {
 		end = from + i
 	}
-	if end == from || !validHost(v[from:end]) {
+	if end == from || !grammar.ValidHost(v[from:end]) {
 		return ErrHost
 	}
 	if end < len(v) && v[end] == '?' {

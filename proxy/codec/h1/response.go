@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 )
@@ -27,8 +28,8 @@ func parseResponse(raw []byte, h *header.Headers, m *Message, l *Limits, head, c
 		return ErrVersion
 	}
 	m.Version = v
-	code, ok := parseLength(s[9:12])
-	if !ok || code < 100 || !validValue(s) {
+	code, ok := grammar.ParseLength(s[9:12])
+	if !ok || code < 100 || !grammar.ValidValue(s) {
 		return ErrStatusLine
 	}
 	m.Code = int(code)

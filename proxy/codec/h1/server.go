@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/proxy/buffer"
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/netio"
@@ -156,7 +157,7 @@ func (s *Server) awaitFirst(idle time.Time) error {
 			in.Consume(2)
 			continue
 		case len(b) >= 1 && b[0] != '\r':
-			if !tokenTable[b[0]] {
+			if !grammar.TokenByte(b[0]) {
 				return ErrMethod
 			}
 			return nil

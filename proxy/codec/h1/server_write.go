@@ -3,6 +3,7 @@ package h1
 import (
 	"time"
 
+	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
@@ -49,7 +50,7 @@ func (s *Server) WriteHeaders(h *header.Headers, end bool) error {
 	case s.msg.Head || string(status) == "204" || string(status) == "304":
 	case hasLength:
 		s.out.framing = Length
-		s.out.left, _ = parseLength(length)
+		s.out.left, _ = grammar.ParseLength(length)
 	case end:
 		b = append(b, "content-length: 0\r\n"...)
 	case s.msg.Version == info.HTTP10:

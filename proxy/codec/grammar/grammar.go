@@ -1,28 +1,34 @@
-package h1
+// Package grammar is what may stand in an HTTP message, whichever version carries
+// it (RFC 9110, RFC 3986): tokens, field values, hosts, request targets.
+package grammar
 
 import "encoding/binary"
 
-// tokenTable marks the bytes of a token (RFC 9110 §5.6.2).
-var tokenTable = func() (t [256]bool) {
+// tokens marks the bytes of a token (RFC 9110 §5.6.2).
+var tokens = func() (t [256]bool) {
 	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		t[c] = true
 	}
 	return t
 }()
 
-func isToken(b []byte) bool {
+// TokenByte tells whether c may be a byte of a token.
+func TokenByte(c byte) bool { return tokens[c] }
+
+// IsToken tells whether b is a token.
+func IsToken(b []byte) bool {
 	for _, c := range b {
-		if !tokenTable[c] {
+		if !tokens[c] {
 			return false
 		}
 	}
 	return len(b) > 0
 }
 
-// validValue tells whether b may be a field value: no control bytes but HTAB
+// ValidValue tells whether b may be a field value: no control bytes but HTAB
 // (RFC 9110 §5.5). Eight bytes are looked at together; only a word with a byte
 // below 0x20 or a DEL is looked at again.
-func validValue(b []byte) bool {
+func ValidValue(b []byte) bool {
 	const (
 		ones  = 0x0101010101010101
 		highs = 0x8080808080808080
@@ -47,9 +53,9 @@ func validSlow(b []byte) bool {
 	return true
 }
 
-// validTarget tells whether b may be a request target: printable ASCII without
+// ValidTarget tells whether b may be a request target: printable ASCII without
 // space, and no fragment. Bytes above 0x7f are refused: RFC 3986 has none.
-func validTarget(b []byte) bool {
+func ValidTarget(b []byte) bool {
 	for _, c := range b {
 		if c <= 0x20 || c >= 0x7f || c == '#' {
 			return false
@@ -58,10 +64,10 @@ func validTarget(b []byte) bool {
 	return len(b) > 0
 }
 
-// validHost tells whether b may be the value of Host: a host with an optional
+// ValidHost tells whether b may be the value of Host: a host with an optional
 // port, no userinfo (RFC 9110 §7.2, RFC 3986 §3.2). Empty is allowed by the
 // grammar and refused by the caller where a host is needed.
-func validHost(b []byte) bool {
+func ValidHost(b []byte) bool {
 	if len(b) > 0 && b[0] == '[' {
 		return validIPLiteral(b)
 	}
@@ -119,8 +125,8 @@ var hostTable = func() (t [256]bool) {
 	return t
 }()
 
-// trim drops optional white space (SP and HTAB) at both ends, giving offsets.
-func trim(b []byte, from, to int) (int, int) {
+// Trim drops optional white space (SP and HTAB) at both ends, giving offsets.
+func Trim(b []byte, from, to int) (int, int) {
 	for from < to && (b[from] == ' ' || b[from] == '\t') {
 		from++
 	}
@@ -130,8 +136,8 @@ func trim(b []byte, from, to int) (int, int) {
 	return from, to
 }
 
-// equalFold compares ASCII in any letter case with lower-case s.
-func equalFold(b []byte, s string) bool {
+// EqualFold compares ASCII in any letter case with lower-case s.
+func EqualFold(b []byte, s string) bool {
 	if len(b) != len(s) {
 		return false
 	}
@@ -147,8 +153,8 @@ func equalFold(b []byte, s string) bool {
 	return true
 }
 
-// eachToken calls f for each element of a comma-separated list (RFC 9110 §5.6.1).
-func eachToken(v []byte, f func(tok []byte)) {
+// EachToken calls f for each element of a comma-separated list (RFC 9110 §5.6.1).
+func EachToken(v []byte, f func(tok []byte)) {
 	for len(v) > 0 {
 		end := len(v)
 		for i, c := range v {
@@ -157,7 +163,7 @@ func eachToken(v []byte, f func(tok []byte)) {
 				break
 			}
 		}
-		a, b := trim(v, 0, end)
+		a, b := Trim(v, 0, end)
 		if b > a {
 			f(v[a:b])
 		}
@@ -168,8 +174,8 @@ func eachToken(v []byte, f func(tok []byte)) {
 	}
 }
 
-// parseLength reads a Content-Length: digits only, no sign, no overflow.
-func parseLength(b []byte) (int64, bool) {
+// ParseLength reads a Content-Length: digits only, no sign, no overflow.
+func ParseLength(b []byte) (int64, bool) {
 	if len(b) == 0 || len(b) > 18 {
 		return 0, false
 	}
