@@ -61,13 +61,12 @@ func (p *play) listener(name string) object {
 		}}},
 	}
 	merge(hcm, p.object("hcm"))
-	l := object{
-		"name":    name,
-		"address": address(p.port),
-		"filter_chains": []any{object{"filters": []any{
-			object{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm},
-		}}},
+	chain := object{"filters": append(slices.Clone(p.list("network")),
+		object{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm})}
+	if p.k.tls != "" {
+		chain["transport_socket"] = p.transportSocket()
 	}
+	l := object{"name": name, "address": address(p.port), "filter_chains": []any{chain}}
 	merge(l, p.object("listener"))
 	return rename(l, name).(object)
 }

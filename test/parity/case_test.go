@@ -24,7 +24,12 @@ import (
 //	cluster {…}    fields of the cluster "origin"
 //	clusters {…}   further clusters by name, each with an origin of its own
 //	listener {…}   fields of the listener
+//	network […]    network filters before the HTTP connection manager
+//	tls …          the client speaks TLS, with sni=, alpn=, max= (version), cert=; or "plain"
+//	tlscontext {…} fields of the listener's DownstreamTlsContext
+//	h2             the client speaks HTTP/2: see h2Client
 //	without …      what is not compared: origin, log, body, probe
+//	later …        why Weir cannot be asked yet: Envoy alone is recorded
 //	exact          header fields are compared with their order and case
 //	== name        a case begins; what stands before the first is for all
 //	> text         a line the client sends
@@ -50,7 +55,10 @@ type kase struct {
 	answers    [][]piece
 	without    map[string]bool
 	exact      bool
-	asked      bool // while it is read: the next answer is another request's
+	tls        string // how the client speaks it; "" when it does not
+	h2         bool   // the client speaks HTTP/2
+	later      string // why Weir is not asked; "" when it is
+	asked      bool   // while it is read: the next answer is another request's
 }
 
 func (k *kase) id() string { return k.file + "/" + k.name }
@@ -130,7 +138,7 @@ func parseCases(file, text string) ([]*kase, error) {
 	for i := 0; i < len(lines); i++ {
 		word, rest, _ := strings.Cut(lines[i], " ")
 		if word == "==" {
-			k = &kase{file: file, name: rest, set: settings{}, without: map[string]bool{}, exact: base.exact}
+			k = &kase{file: file, name: rest, set: settings{}, without: map[string]bool{}, exact: base.exact, tls: base.tls, h2: base.h2, later: base.later}
 			merge(k.set, base.set)
 			for w := range base.without {
 				k.without[w] = true
@@ -140,7 +148,7 @@ func parseCases(file, text string) ([]*kase, error) {
 		}
 		at := i + 1
 		switch word {
-		case "hcm", "filters", "rds", "vhost", "vhosts", "routes", "route", "router", "cluster", "clusters", "listener":
+		case "hcm", "filters", "rds", "vhost", "vhosts", "routes", "route", "router", "cluster", "clusters", "listener", "network", "tlscontext":
 			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], " ") {
 				i++
 				rest += "\n" + lines[i]
@@ -176,6 +184,12 @@ func (k *kase) line(word, rest string) error {
 		}
 	case "exact":
 		k.exact = true
+	case "tls":
+		k.tls = rest + " "
+	case "h2":
+		k.h2 = true
+	case "later":
+		k.later = rest
 	case "go":
 		k.steps = append(k.steps, step{kind: "go"})
 	case ">":

@@ -68,7 +68,8 @@ func TestParity(t *testing.T) {
 			theirs[id] = r.envoy()
 		}
 	}
-	ours := runAll(t, cases, buildWeir(t), "--concurrency", "1", "--drain-time-s", "1")
+	asked := slices.DeleteFunc(slices.Clone(cases), func(k *kase) bool { return k.later != "" })
+	ours := runAll(t, asked, buildWeir(t), "--concurrency", "1", "--drain-time-s", "1")
 	if t.Failed() {
 		return
 	}
@@ -86,6 +87,9 @@ func TestParity(t *testing.T) {
 			if !known {
 				t.Fatal("not recorded: run make parity where Envoy is installed")
 			}
+			if k.later != "" {
+				t.Skip(k.later)
+			}
 			if d := cmp.Diff(r.weir(), ours[k.id()]); d != "" {
 				t.Errorf("Weir does otherwise than recorded (-recorded +now):\n%s", d)
 			}
@@ -95,6 +99,11 @@ func TestParity(t *testing.T) {
 		for id := range old {
 			if !seen[id] {
 				t.Errorf("%s is recorded, and no case", id)
+			}
+		}
+		for _, k := range cases {
+			if k.later != "" {
+				delete(fresh, k.id())
 			}
 		}
 		judge(t, fresh)

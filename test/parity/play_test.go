@@ -32,8 +32,10 @@ type play struct {
 	origins map[string]*origin
 
 	out     []string // what was seen, told by the client
-	client  *net.TCPConn
+	client  connection
+	socket  *net.TCPConn // below client
 	in      *bufio.Reader
+	h2      *h2Client
 	methods []string // of requests whose responses were not read
 
 	mu      sync.Mutex
@@ -103,8 +105,8 @@ func (p *play) end() {
 		}
 		p.held = nil
 	})
-	if p.client != nil {
-		p.client.Close()
+	if p.socket != nil {
+		p.socket.Close()
 	}
 	for _, o := range p.origins {
 		if o.ln != nil {
@@ -124,25 +126,48 @@ func (p *play) dial() bool {
 		p.trouble(err.Error())
 		return false
 	}
-	p.client, p.in, p.methods = c, bufio.NewReader(c), nil
+	p.socket, p.client, p.methods = c, c, nil
+	if p.k.tls != "" {
+		t, ok := p.handshake(c)
+		if !ok {
+			return false
+		}
+		p.client = t
+	}
+	p.in = bufio.NewReader(p.client)
+	if p.k.h2 {
+		p.h2 = newH2Client(p)
+	}
 	return true
 }
 
 // run plays the case.
 func (p *play) run() {
 	if !p.dial() {
+		if p.socket != nil {
+			p.socket.Close()
+		}
 		return
 	}
 	heads, wholes := 0, 0
 	for _, s := range p.k.steps {
 		switch s.kind {
 		case ">":
-			p.send(s)
+			if p.h2 == nil || !p.h2.send(s) {
+				p.send(s)
+			}
 		case "<":
-			p.read(s.arg)
+			if p.h2 != nil {
+				p.h2.response()
+			} else {
+				p.read(s.arg)
+			}
 		case "go":
 			p.update(func() { p.goes++ })
 		case ">>":
+			if p.h2 != nil {
+				p.h2.flush()
+			}
 			wholes++
 			if s.arg == "head" {
 				heads, wholes = heads+1, wholes-1
@@ -152,7 +177,11 @@ func (p *play) run() {
 			}
 		}
 	}
-	if !p.k.without["probe"] {
+	switch {
+	case p.k.without["probe"]:
+	case p.h2 != nil:
+		p.h2.probe()
+	default:
 		p.probe()
 	}
 	p.client.Close()
@@ -186,8 +215,8 @@ func (p *play) send(s step) {
 	case "close":
 		p.client.Close()
 	case "reset":
-		_ = p.client.SetLinger(0)
-		p.client.Close()
+		_ = p.socket.SetLinger(0)
+		p.socket.Close()
 	case "new":
 		p.client.Close()
 		p.dial()
