@@ -262,9 +262,7 @@ func (p *part) appendStream(dst []byte, s *info.Stream) []byte {
 	case opDetails:
 		return append(dst, s.Details...)
 	case opFlags:
-		if s.Flags != 0 {
-			return s.Flags.Append(dst)
-		}
+		return s.Flags.Append(dst)
 	case opReceived:
 		return strconv.AppendUint(dst, s.BytesReceived, 10)
 	case opSent:

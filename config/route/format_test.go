@@ -38,7 +38,7 @@ func TestFormats(t *testing.T) {
 		"%UPSTREAM_LOCAL_ADDRESS%":                 "",
 		"%ROUTE_NAME% %HOSTNAME%":                  "r gateway-1",
 		"%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%":  "200 via_upstream",
-		"%RESPONSE_FLAGS%":                         "",
+		"%RESPONSE_FLAGS%":                         "-",
 		"%BYTES_RECEIVED%/%BYTES_SENT%":            "3/0",
 		"%REQUEST_DURATION%ms":                     "12ms",
 		"%UPSTREAM_REQUEST_ATTEMPT_COUNT%":         "1",

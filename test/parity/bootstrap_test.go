@@ -90,10 +90,12 @@ func (p *play) routes() object {
 }
 
 func (p *play) cluster(prefix, name string) object {
+	own, _ := p.k.set["hostname"].(string)
+	endpoint := object{"address": address(p.origins[name].port), "hostname": own}
 	c := object{
 		"name": name, "connect_timeout": "2s",
 		"load_assignment": object{"cluster_name": name, "endpoints": []any{
-			object{"lb_endpoints": []any{object{"endpoint": object{"address": address(p.origins[name].port)}}}},
+			object{"lb_endpoints": []any{object{"endpoint": endpoint}}},
 		}},
 	}
 	if name == "origin" {

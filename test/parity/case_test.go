@@ -22,6 +22,7 @@ import (
 //	routes […]     its routes; route {…}: fields of the only route's RouteAction
 //	router {…}     fields of the router filter
 //	cluster {…}    fields of the cluster "origin"
+//	hostname …     the name of the endpoints
 //	clusters {…}   further clusters by name, each with an origin of its own
 //	listener {…}   fields of the listener
 //	network […]    network filters before the HTTP connection manager
@@ -148,7 +149,7 @@ func parseCases(file, text string) ([]*kase, error) {
 		}
 		at := i + 1
 		switch word {
-		case "hcm", "filters", "rds", "vhost", "vhosts", "routes", "route", "router", "cluster", "clusters", "listener", "network", "tlscontext":
+		case "hcm", "filters", "rds", "vhost", "vhosts", "routes", "route", "router", "cluster", "clusters", "listener", "network", "tlscontext", "hostname":
 			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], " ") {
 				i++
 				rest += "\n" + lines[i]

@@ -134,14 +134,32 @@ func (e *exchange) head() {
 		s.SetPath(e.rewriteTo)
 	}
 	if host, ok := e.fw.AppendHost(e.rewriteTo[:0], e.w, s.RouteRequest()); ok {
-		e.setHost(host)
+		if e.w != nil && e.w.HostRewrite != "" {
+			s.SetAuthority(host)
+		} else {
+			e.setHost(host)
+		}
 	}
 	e.mark = h.Mark()
 }
 
+// setHost changes the host, and tells of the one before (Envoy: updateAuthority;
+// the host of a share is changed without a word).
 func (e *exchange) setHost(host []byte) {
+	h := &e.s.Request
+	old := h.Value(header.Authority) // not s.Authority, which is that of the try before
+	if !e.f.cfg.suppressHeaders {
+		h.Set(xEnvoyOriginalHost, old)
+	}
 	if e.fw.AppendXFH {
-		e.s.Request.Set(header.XForwardedHost, e.s.Authority)
+		var b [256]byte
+		v, _, ok := h.Joined(header.XForwardedHost, b[:0])
+		switch {
+		case !ok:
+			h.Set(header.XForwardedHost, old)
+		case string(v) != string(old):
+			h.Set(header.XForwardedHost, append(append(append(b[:0], v...), ','), old...))
+		}
 	}
 	e.s.SetAuthority(host)
 }

@@ -7,6 +7,7 @@ import (
 // The fields the router reads and writes.
 var (
 	xEnvoyOriginalPath    = header.Intern("x-envoy-original-path")
+	xEnvoyOriginalHost    = header.Intern("x-envoy-original-host")
 	xEnvoyExpectedTimeout = header.Intern("x-envoy-expected-rq-timeout-ms")
 	xEnvoyAttemptCount    = header.Intern("x-envoy-attempt-count")
 	xEnvoyServiceTime     = header.Intern("x-envoy-upstream-service-time")
