@@ -92,6 +92,11 @@ type pair struct {
 func newPair(t testing.TB, so, ko *Options, h Handler, ev ClientEvents) *pair {
 	t.Helper()
 	a, b := netio.Pipe(0)
+	return pairOver(t, a, b, so, ko, h, ev)
+}
+
+func pairOver(t testing.TB, a, b netio.Conn, so, ko *Options, h Handler, ev ClientEvents) *pair {
+	t.Helper()
 	p := &pair{rig: serve(a, b, so, h, 0, 0), kst: newStats()}
 	k, err := NewClientConn(b, ko, p.kst, ev)
 	if err != nil {
@@ -179,3 +184,6 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// soon is a deadline that lets a read have what is there.
+func soon() time.Time { return time.Now().Add(time.Nanosecond) }
