@@ -171,10 +171,13 @@ func override(specific, general []FilterConfig) []FilterConfig {
 	if len(specific) == 0 {
 		return general
 	}
-	out := slices.Clip(specific)
+	out := slices.Clone(specific)
 	for _, g := range general {
-		if !slices.ContainsFunc(specific, func(s FilterConfig) bool { return s.Filter == g.Filter }) {
+		i := slices.IndexFunc(specific, func(s FilterConfig) bool { return s.Filter == g.Filter })
+		if i < 0 {
 			out = append(out, g)
+		} else if l, ok := out[i].Config.(Layered); ok && g.Config != nil {
+			out[i].Config = l.Over(g.Config)
 		}
 	}
 	return out

@@ -54,6 +54,13 @@ type FilterConfig struct {
 	Disabled bool
 }
 
+// Layered is a per-route configuration that does not replace the one of the
+// filter at a more general level.
+type Layered interface {
+	// Over gives the two together. Both are shared and stay as they are.
+	Over(general any) any
+}
+
 // FilterConfig finds the route's configuration for a filter of the chain.
 func (r *Route) FilterConfig(filter string) (cfg any, disabled, ok bool) {
 	return findConfig(r.FilterConfigs, filter)

@@ -20,16 +20,23 @@ func Factory() *extension.Factory {
 	return filters.NewHTTP("envoy.filters.http.header_mutation", parse, build, filters.PerRoute(parseRoute))
 }
 
-func build(c *mutations, bc *filters.BuildContext) (any, error) {
+// config is the filter's own.
+type config struct {
+	*mutations
+	reverse bool
+}
+
+func build(c *config, bc *filters.BuildContext) (any, error) {
 	name, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("host name: %w", err)
 	}
-	return &filter{name: bc.Name, cfg: c, hostname: name}, nil
+	return &filter{name: bc.Name, cfg: c.mutations, reverse: c.reverse, hostname: name}, nil
 }
 
-func parse(m *mutationv3.HeaderMutation, _ *extension.Context) (*mutations, error) {
-	return parseMutations(m.Mutations)
+func parse(m *mutationv3.HeaderMutation, _ *extension.Context) (*config, error) {
+	c, err := parseMutations(m.Mutations)
+	return &config{c, m.MostSpecificHeaderMutationsWins}, err
 }
 
 func parseRoute(m *mutationv3.HeaderMutationPerRoute, _ *extension.Context) (*mutations, error) {

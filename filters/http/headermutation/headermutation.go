@@ -15,6 +15,13 @@ import (
 // mutations are the changes of one level, in order. They are immutable.
 type mutations struct {
 	request, response []step
+	general           *mutations // of the next more general level of the routes; nil at the last
+}
+
+// Over implements route.Layered: Envoy evaluates every level.
+func (m *mutations) Over(general any) any {
+	g, _ := general.(*mutations)
+	return &mutations{m.request, m.response, g}
 }
 
 // A step is one change: a field to add or remove, or names to match.
@@ -27,6 +34,7 @@ type step struct {
 type filter struct {
 	name     string
 	cfg      *mutations
+	reverse  bool // most_specific_header_mutations_wins: the general levels first
 	hostname string
 	names    sync.Pool // of *[]byte: names in lower case
 }
@@ -40,9 +48,7 @@ var (
 func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 	v := route.Vars{Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Hostname: f.hostname}
 	f.apply(f.cfg.request, &s.Request, &v)
-	if r := f.ofRoute(s); r != nil {
-		f.apply(r.request, &s.Request, &v)
-	}
+	f.ofRoute(s).each(f.reverse, func(m *mutations) { f.apply(m.request, &s.Request, &v) })
 	return filters.Continue
 }
 
@@ -50,10 +56,22 @@ func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 func (f *filter) OnResponseHeaders(s *stream.Stream) filters.Verdict {
 	v := route.Vars{Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Response: &s.Response, Hostname: f.hostname}
 	f.apply(f.cfg.response, &s.Response, &v)
-	if r := f.ofRoute(s); r != nil {
-		f.apply(r.response, &s.Response, &v)
-	}
+	f.ofRoute(s).each(f.reverse, func(m *mutations) { f.apply(m.response, &s.Response, &v) })
 	return filters.Continue
+}
+
+// each goes through the levels, from the most specific unless reverse is set.
+func (m *mutations) each(reverse bool, do func(*mutations)) {
+	if m == nil {
+		return
+	}
+	if reverse {
+		m.general.each(reverse, do)
+	}
+	do(m)
+	if !reverse {
+		m.general.each(reverse, do)
+	}
 }
 
 // ofRoute gives the route's changes, which come after the filter's own.
