@@ -130,10 +130,14 @@ func (s *half) wait() error {
 		c.timer.by(c.timer.tick)
 	}
 	c.timer.by(s.rdl)
+	if c.out.pending() && !c.out.flushing && c.out.err == nil {
+		c.out.flush(s) // what is waited for may depend on it
+		return nil     // the caller looks again
+	}
 	if c.note {
 		c.unlock()
 		c.mu.Lock()
-		return nil // the caller looks again
+		return nil
 	}
 	if !s.woken {
 		s.rwaits++
@@ -294,7 +298,7 @@ func (s *half) writeTrailers(h *header.Headers) error {
 // waitToWrite waits for room in the output or for the windows to open.
 func (s *half) waitToWrite(n int) error {
 	c := s.c
-	if c.out.pending() && !c.out.flushing {
+	if c.out.pending() && !c.out.flushing && c.out.err == nil {
 		c.out.flush(s) // the peer may wait for what we have before it opens a window
 		return nil
 	}
