@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/test/netns"
+	"github.com/weirproxy/weir/test/rig"
 )
 
 // patience bounds every wait for what should happen at once.
@@ -44,26 +45,9 @@ func newWorld(t *testing.T) *world {
 	return &world{t: t, top: top, dir: dir}
 }
 
-// types are short names for what a bootstrap repeats.
-var types = strings.NewReplacer(
-	"$hcm", `"@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-	"$tcp_proxy", `"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`,
-	"$router", `{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}`,
-	"$original_dst", `{name: original_dst, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst}}`,
-	"$original_src", `{name: original_src, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc}}`,
-	"$tls_inspector", `{name: tls_inspector, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector}}`,
-	"$http_inspector", `{name: http_inspector, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector}}`,
-	"$file_log", `"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog`,
-	"$downstream_tls", `"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext`,
-	"$Listener", `"@type": type.googleapis.com/envoy.config.listener.v3.Listener`,
-	"$Routes", `"@type": type.googleapis.com/envoy.config.route.v3.RouteConfiguration`,
-	"$Cluster", `"@type": type.googleapis.com/envoy.config.cluster.v3.Cluster`,
-	"$Endpoints", `"@type": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment`,
-)
-
-// expand replaces the short names, and $dir by the test's directory.
+// expand replaces the short names (rig.Expand), and $dir by the test's directory.
 func (w *world) expand(text string) string {
-	return strings.ReplaceAll(types.Replace(text), "$dir", w.dir)
+	return strings.ReplaceAll(rig.Expand(text), "$dir", w.dir)
 }
 
 // takeAll are the flags that intercept every TCP connection of the client's.
