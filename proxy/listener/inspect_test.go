@@ -245,3 +245,18 @@ default_filter_chain: {name: rest, filters: [{name: s, typed_config: {$say: rest
 	f("cut", "", "PROXY TCP4 192.", "<", "")
 	f("cut, allowed", ", allow_requests_without_proxy_protocol: true", "PROXY TCP4 192.", `note="timeout"`, "")
 }
+
+func TestServerFirstPortsAreNotWaitedFor(t *testing.T) {
+	r := newRig(t, nil)
+	x := r.run(strings.Replace(sniffing, "listener_filters: [", "listener_filters_timeout: 3600s\nlistener_filters: [{name: p, typed_config: {$proxy_protocol}}, ", 1))
+	start := time.Now()
+	if got := x.ask("PROXY TCP4 192.0.2.7 198.51.100.9 1234 25\r\n"); !strings.Contains(got, `note="server_first"`) {
+		t.Error(got)
+	}
+	if d := time.Since(start); d > 10*time.Second {
+		t.Errorf("after %v", d)
+	}
+	if got := x.counter("downstream_pre_cx_server_first"); got < 1 {
+		t.Errorf("downstream_pre_cx_server_first is %d", got)
+	}
+}
