@@ -186,9 +186,11 @@ func (p *play) run() {
 	}
 	p.client.Close()
 	p.when(time.Second, func() bool { return p.busy == 0 })
-	for _, c := range p.conns { // idle ones of the proxy's pool
-		c.Close()
-	}
+	p.update(func() {
+		for _, c := range p.conns { // idle ones of the proxy's pool
+			c.Close()
+		}
+	})
 }
 
 func (p *play) wholes() int {
