@@ -103,3 +103,33 @@ func BenchmarkH2RoundTrip(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkH2Body is the cost of a byte of body, from one side to the other.
+func BenchmarkH2Body(b *testing.B) {
+	a, c := sockets(b)
+	piece := make([]byte, 64<<10)
+	p := pairOver(b, a, c, &Options{}, &Options{}, serving(func(r *request) {
+		r.out.AddString(header.Status, "200")
+		for err := r.WriteHeaders(&r.out, false); err == nil; {
+			err = r.WriteBody(piece, false)
+		}
+	}), ClientEvents{})
+	x := p.open(b)
+	defer x.Release()
+	if err := x.WriteHeaders(get("/"), true); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := x.ReadHeaders(new(header.Headers)); err != nil {
+		b.Fatal(err)
+	}
+	x.StartBody(nil)
+	b.SetBytes(int64(len(piece)))
+	b.ReportAllocs()
+	for n := 0; n < b.N*len(piece); {
+		p, _, err := x.ReadBody()
+		if err != nil {
+			b.Fatal(err)
+		}
+		n += len(p)
+	}
+}

@@ -62,6 +62,7 @@ type core struct {
 	table    table
 	closed   graves
 	maxID    uint32 // the highest stream the peer opened (server), or we did (client)
+	lastID   uint32 // the highest of the peer's that we may have acted on
 	active   int    // streams that count against the limit
 	sendWin  int64  // what we may send
 	recvWin  int64  // what the peer may send
@@ -171,16 +172,16 @@ func (c *core) abort(e *ConnError) {
 // lastPeerStream is what a GOAWAY of ours names: the last stream that we may have
 // acted on.
 func (c *core) lastPeerStream() uint32 {
-	if c.client {
-		return 0
-	}
-	return c.maxID
+	return c.lastID
 }
 
 // kill ends the connection at once, without a word: the peer does not listen.
 func (c *core) kill(err error) {
 	c.fail(err)
 	_ = c.conn.SetWriteDeadline(time.Unix(1, 0))
+	if c.out.err == nil && !c.out.flushing {
+		c.out.broke(err)
+	}
 }
 
 // reset ends a stream in both directions with an error. The lock is held.

@@ -55,7 +55,7 @@ func (l *life) second(s *Server) {
 	}
 	l.phase = 2
 	s.goneAway = true
-	s.out.goAway(s.maxID, http2.ErrCodeNo, "")
+	s.out.goAway(s.lastID, http2.ErrCodeNo, "")
 	s.out.kick()
 	l.check(s)
 }

@@ -330,8 +330,8 @@ func (o *output) broke(err error) {
 	o.current.free()
 	o.next.free()
 	c := o.c
-	if isTimeout(err) {
-		c.kill(err)
+	if isTimeout(err) && c.err == nil {
+		c.fail(err)
 		return
 	}
 	// What the peer sent before it left may still be read, for a moment.

@@ -225,6 +225,9 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	refused := !ignored && (s.active >= int(s.o.MaxConcurrentStreams) || s.running >= 2*int(s.o.MaxConcurrentStreams))
 	s.guard.opened++
 	s.maxID = id
+	if !ignored {
+		s.lastID = id
+	}
 	s.mu.Unlock()
 	if ignored || refused {
 		if err := s.discardBlock(b); err != nil || ignored {
@@ -262,7 +265,7 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	}
 	s.mu.Lock()
 	st.s.declared = st.msg.ContentLength
-	st.s.ended = end
+	st.s.ended, st.noBody = end, end
 	st.s.open(id)
 	st.s.count()
 	s.running++

@@ -24,6 +24,7 @@ type ServerStream struct {
 	s        half
 	srv      *Server
 	msg      fields.Message
+	noBody   bool // the request ended with its head
 	trailers *header.Headers
 
 	// guarded by the connection's lock
@@ -55,6 +56,9 @@ func (st *ServerStream) ID() uint32 { return st.s.id }
 
 // Message is what the field decoder found out about the request.
 func (st *ServerStream) Message() *fields.Message { return &st.msg }
+
+// NoBody tells whether the request ended with its head.
+func (st *ServerStream) NoBody() bool { return st.noBody }
 
 // Server is the connection.
 func (st *ServerStream) Server() *Server { return st.srv }
