@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/proxy/upstream"
 )
 
 // A Build makes a filter, logger or transport of a parsed configuration. What it
@@ -57,6 +58,16 @@ func NewAccessLogFilter[M proto.Message](name string, parse func(M, *extension.C
 // NewTransportSocket makes the factory of a downstream transport socket.
 func NewTransportSocket[M proto.Message, C any](name string, parse func(M, *extension.Context) (C, error), build func(C, *BuildContext) (any, error), opts ...Option) *extension.Factory {
 	return newFactory(extension.TransportSocket, name, parse, build, opts)
+}
+
+// NewUpstreamTransportSocket makes the factory of an upstream transport socket, which
+// package upstream builds.
+func NewUpstreamTransportSocket[M proto.Message, C any](name string, parse func(M, *extension.Context) (C, error), build func(C, *upstream.TransportContext) (upstream.Transport, error)) *extension.Factory {
+	return &extension.Factory{
+		Kind: extension.UpstreamTransportSocket, Name: name, TypeURL: typeURL[M](),
+		Parse: decode(parse),
+		Build: upstream.BuildTransport(func(cfg any, tc *upstream.TransportContext) (upstream.Transport, error) { return build(cfg.(C), tc) }),
+	}
 }
 
 func newFactory[M proto.Message, C any](k extension.Kind, name string, parse func(M, *extension.Context) (C, error), build func(C, *BuildContext) (any, error), opts []Option) *extension.Factory {

@@ -100,11 +100,14 @@ func New(o Options) (*Proxy, error) {
 	root := o.Stats.Scope("")
 	p := &Proxy{
 		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
-		stats:  stats.Fill[Stats](root.Scope("listener_manager")),
-		up:     upstream.NewManager(upstream.Options{Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark}),
-		routes: map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
+		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
+		secrets: newSecrets(o.Log, root),
+		routes:  map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
-	p.secrets = newSecrets(o.Log, root)
+	p.up = upstream.NewManager(upstream.Options{
+		Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark,
+		Secrets: p.secrets.find, Keep: p.secrets.keep,
+	})
 	p.snapshot.Store(&config.Snapshot{})
 	p.noteAddresses()
 	return p, nil

@@ -65,6 +65,7 @@ func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoin
 		Region: p.GetLocality().GetRegion(), Zone: p.GetLocality().GetZone(), SubZone: p.GetLocality().GetSubZone(),
 		Priority: p.GetPriority(),
 		Weight:   p.GetLoadBalancingWeight().GetValue(),
+		Labels:   metadataLabels(l, at, p.GetMetadata()),
 	}
 	if p.GetLoadBalancingWeight() != nil && d.Weight == 0 {
 		l.Addf(at+".load_balancing_weight", "zero (leave the locality out instead)")
@@ -117,6 +118,7 @@ func decodeEndpoint(l *fielderr.List, p *endpointv3.LbEndpoint, names bool) Endp
 		Addr: a.Addr, Name: a.Name, Port: a.Port, Pipe: a.Pipe,
 		Hostname: e.GetHostname(),
 		Weight:   fielderr.Uint32(p.GetLoadBalancingWeight(), 1),
+		Labels:   metadataLabels(l, "", p.GetMetadata()),
 	}
 	if d.Weight == 0 {
 		l.Addf("load_balancing_weight", "zero (leave the endpoint out instead)")

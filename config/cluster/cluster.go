@@ -34,6 +34,8 @@ type Cluster struct {
 
 	HTTP            HTTPOptions
 	TransportSocket *extension.Parsed // nil is raw_buffer
+	// TransportMatches are transport_socket_matches: ChooseTransport says which an endpoint uses instead.
+	TransportMatches []TransportMatch
 
 	Bind                  netip.Addr // upstream_bind_config source address; invalid when unset
 	BindFreebind          bool
@@ -166,6 +168,7 @@ type Locality struct {
 	Region, Zone, SubZone string
 	Priority              uint32
 	Weight                uint32 // 0: not configured
+	Labels                Labels // for ChooseTransport
 	Endpoints             []Endpoint
 }
 
@@ -178,6 +181,7 @@ type Endpoint struct {
 	Weight   uint32 // default 1
 	Health   Health
 	Pipe     string // unix path, else ""
+	Labels   Labels // for ChooseTransport
 }
 
 // Health is the health the control plane reports.

@@ -6,7 +6,6 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 )
@@ -31,7 +30,6 @@ func Decode(p *clusterv3.Cluster, ctx *extension.Context) (*Cluster, error) {
 		BufferLimit:           fielderr.Uint32(p.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
 		Panic:                 defaultPanic,
 		HTTP:                  decodeHTTP(&l, p),
-		TransportSocket:       core.DecodeTransportSocket(&l, "transport_socket", p.GetTransportSocket(), ctx),
 		IgnoreHealthOnRemoval: p.GetIgnoreHealthOnHostRemoval(),
 		CloseOnUnhealthy:      p.GetCloseConnectionsOnHostHealthFailure(),
 		CleanupInterval:       l.PositiveDuration("cleanup_interval", p.GetCleanupInterval(), defaultCleanupInterval),
@@ -45,6 +43,7 @@ func Decode(p *clusterv3.Cluster, ctx *extension.Context) (*Cluster, error) {
 	if v := p.GetCommonLbConfig().GetHealthyPanicThreshold(); v != nil {
 		d.Panic = l.Percent("common_lb_config.healthy_panic_threshold.value", v.GetValue())
 	}
+	decodeTransport(&l, d, p, ctx)
 	decodeDiscovery(&l, d, p, ctx)
 	decodeLB(&l, d, p, ctx)
 	decodeBreakers(&l, d, p)
@@ -66,7 +65,6 @@ func refuse(l *fielderr.List, p *clusterv3.Cluster) {
 		path string
 		set  bool
 	}{
-		{"transport_socket_matches", len(p.GetTransportSocketMatches()) > 0},
 		{"transport_socket_matcher", p.GetTransportSocketMatcher() != nil},
 		{"lb_subset_config", p.GetLbSubsetConfig() != nil},
 		{"filters", len(p.GetFilters()) > 0},

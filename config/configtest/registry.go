@@ -35,7 +35,7 @@ func Registry() *extension.Registry {
 		{Kind: extension.AccessLogger, Name: "envoy.access_loggers.stdout", TypeURL: envoy + "access_loggers.stream.v3.StdoutAccessLog"},
 		{Kind: extension.AccessLogFilter, Name: "envoy.config.accesslog.v3.AccessLogFilter", TypeURL: "type.googleapis.com/envoy.config.accesslog.v3.AccessLogFilter"},
 		{Kind: extension.TransportSocket, Name: "envoy.transport_sockets.tls", TypeURL: envoy + "transport_sockets.tls.v3.DownstreamTlsContext"},
-		{Kind: extension.TransportSocket, Name: "test.upstream_tls", TypeURL: envoy + "transport_sockets.tls.v3.UpstreamTlsContext"},
+		{Kind: extension.UpstreamTransportSocket, Name: "test.upstream_tls", TypeURL: envoy + "transport_sockets.tls.v3.UpstreamTlsContext"},
 		{Kind: extension.LBPolicy, Name: named + "round_robin", TypeURL: lb + "round_robin.v3.RoundRobin"},
 		{Kind: extension.LBPolicy, Name: named + "least_request", TypeURL: lb + "least_request.v3.LeastRequest"},
 		{Kind: extension.LBPolicy, Name: named + "random", TypeURL: lb + "random.v3.Random"},

@@ -75,13 +75,13 @@ func decodeSocket(l *fielderr.List, path string, a *corev3.SocketAddress) Addres
 // rawBufferURL is the transport socket that is none.
 const rawBufferURL = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 
-// DecodeTransportSocket parses a transport socket; nil is raw_buffer, the default.
-func DecodeTransportSocket(l *fielderr.List, path string, p *corev3.TransportSocket, ctx *extension.Context) *extension.Parsed {
+// DecodeTransportSocket parses a transport socket of a kind, downstream or upstream; nil is raw_buffer, the default.
+func DecodeTransportSocket(l *fielderr.List, path string, k extension.Kind, p *corev3.TransportSocket, ctx *extension.Context) *extension.Parsed {
 	if p == nil || p.GetTypedConfig().GetTypeUrl() == rawBufferURL ||
 		p.GetTypedConfig() == nil && p.GetName() == "envoy.transport_sockets.raw_buffer" {
 		return nil
 	}
-	if d, ok := Parse(l, path, extension.TransportSocket, p.GetName(), p.GetTypedConfig(), ctx); ok {
+	if d, ok := Parse(l, path, k, p.GetName(), p.GetTypedConfig(), ctx); ok {
 		return &d
 	}
 	return nil

@@ -28,6 +28,8 @@ const (
 	LBPolicy        Kind = "load-balancing policy"
 	TransportSocket Kind = "transport socket"
 	RetryPredicate  Kind = "retry host predicate"
+
+	UpstreamTransportSocket Kind = "upstream transport socket"
 )
 
 // ErrUnknown is what Parse wraps for a configuration of a type that no factory

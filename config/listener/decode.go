@@ -106,7 +106,7 @@ func decodeChain(l *fielderr.List, at string, index int, p *listenerv3.FilterCha
 		Name:            p.GetName(),
 		Index:           index,
 		Filters:         decodeFilters(l, at+".filters", p.GetFilters(), ctx),
-		TransportSocket: core.DecodeTransportSocket(l, at+".transport_socket", p.GetTransportSocket(), ctx),
+		TransportSocket: core.DecodeTransportSocket(l, at+".transport_socket", extension.TransportSocket, p.GetTransportSocket(), ctx),
 		ConnectTimeout:  l.Duration(at+".transport_socket_connect_timeout", p.GetTransportSocketConnectTimeout(), 0),
 	}
 	if p.GetUseProxyProto().GetValue() {

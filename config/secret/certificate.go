@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -10,6 +9,7 @@ import (
 	"encoding/pem"
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/weirproxy/weir/config/fielderr"
@@ -20,7 +20,7 @@ type Certificate struct {
 	Leaf    *x509.Certificate
 	Chain   [][]byte // DER, the leaf first
 	Key     Key
-	OCSP    []byte // the DER response to staple; nil when there is none
+	Staple  *Staple // the OCSP response; nil when there is none
 	Sources Sources
 }
 
@@ -52,7 +52,7 @@ func DecodeCertificate(l *fielderr.List, path string, p *tlsv3.TlsCertificate) *
 		l.Addf(path+".private_key", "is not the key of the first certificate in certificate_chain")
 	}
 	if p.GetOcspStaple() != nil {
-		c.OCSP, _ = r.read(path+".ocsp_staple", p.GetOcspStaple())
+		c.readStaple(&r, path+".ocsp_staple", p.GetOcspStaple())
 	}
 	c.Sources = r.Sources
 	if l.Len() > before {
@@ -158,18 +158,13 @@ func fits(pub any, k crypto.Signer) bool {
 	return ok && p.Equal(pub)
 }
 
-// Equal tells whether two certificates are the same to a peer; nil is equal to nil.
-func (c *Certificate) Equal(o *Certificate) bool {
-	if c == nil || o == nil {
-		return c == o
+func (c *Certificate) readStaple(r *reader, path string, d *corev3.DataSource) {
+	b, ok := r.read(path, d)
+	if !ok {
+		return
 	}
-	if len(c.Chain) != len(o.Chain) || !bytes.Equal(c.OCSP, o.OCSP) {
-		return false
+	var err error
+	if c.Staple, err = parseStaple(b, c.Leaf); err != nil {
+		r.l.Add(path, err)
 	}
-	for i := range c.Chain {
-		if !bytes.Equal(c.Chain[i], o.Chain[i]) {
-			return false
-		}
-	}
-	return true
 }

@@ -39,6 +39,7 @@ func Filters() []*extension.Factory {
 
 		// Transport sockets.
 		tls.Factory(),
+		tls.UpstreamFactory(),
 
 		// Network filters.
 		connectionlimit.Factory(),

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"net/http"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/listener"
+	"github.com/weirproxy/weir/proxy/tlsctx"
 	"github.com/weirproxy/weir/proxy"
 )
 
@@ -74,23 +74,19 @@ func pathOf(d *corev3.DataSource) string {
 	return "<inline>"
 }
 
-// leaves are the certificates of a chain that ends TLS, nil where one cannot be
-// read.
+// leaves are the certificates that the context of a chain that ends TLS has in it.
 func leaves(c *listener.FilterChain) []*x509.Certificate {
 	if c == nil || c.TransportSocket == nil {
 		return nil
 	}
-	cfg, ok := c.TransportSocket.Config.(*tls.Config)
+	cfg, ok := c.TransportSocket.Config.(*tlsctx.ServerConfig)
 	if !ok {
 		return nil
 	}
-	out := make([]*x509.Certificate, len(cfg.Certificates))
-	for i, cert := range cfg.Certificates {
-		switch {
-		case cert.Leaf != nil:
-			out[i] = cert.Leaf
-		case len(cert.Certificate) > 0:
-			out[i], _ = x509.ParseCertificate(cert.Certificate[0])
+	var out []*x509.Certificate
+	for _, r := range cfg.Certificates {
+		if r.Inline != nil && r.Inline.Certificate != nil { // the others are among the secrets
+			out = append(out, r.Inline.Certificate.Leaf)
 		}
 	}
 	return out

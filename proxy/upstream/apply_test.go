@@ -173,7 +173,7 @@ func TestUnsupportedClusterKeepsItsLastGoodConfiguration(t *testing.T) {
 	err := r.m.Apply(&config.Snapshot{Clusters: map[string]*config.Resource{
 		"a": {Value: broken}, "b": {Value: static("b", addrs(1)...)},
 	}})
-	if err == nil || err.Error() != `cluster "a": transport_socket: envoy.transport_sockets.tls is not supported upstream` {
+	if err == nil || err.Error() != `cluster "a": transport_socket: envoy.transport_sockets.tls is not for upstream connections` {
 		t.Errorf("got %v", err)
 	}
 	if got := names(r.get("a")); got != "192.0.2.1:80" {

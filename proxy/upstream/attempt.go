@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/codec/h1"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/tlsctx"
 	"github.com/weirproxy/weir/proxy/upstream/breaker"
 )
 
@@ -23,7 +24,8 @@ type Attempt struct {
 
 	// set when opened, never changed
 	client *h1.Client
-	sock   *netio.Socket
+	sock   *netio.Socket // below whatever makes it safe
+	link   *link
 	key    poolKey
 	gen    [2]uint32 // of the cluster and the host
 	opened time.Time
@@ -77,6 +79,9 @@ func (a *Attempt) finish() {
 	}
 	a.token = breaker.Token{}
 }
+
+// TLS is what the handshake with the host came to; nil without TLS.
+func (a *Attempt) TLS() *tlsctx.State { return a.link.tls }
 
 // LocalAddr is our address on the connection.
 func (a *Attempt) LocalAddr() netip.AddrPort { return a.sock.LocalAddr() }

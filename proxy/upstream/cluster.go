@@ -35,6 +35,7 @@ type Cluster struct {
 	removed    atomic.Bool
 	original   *original // of an ORIGINAL_DST cluster
 	dstHeader  atomic.Pointer[header.Name]
+	transports atomic.Pointer[transports]
 
 	mu         sync.Mutex
 	assignment *cluster.Assignment // guarded by mu, like all below
@@ -86,7 +87,7 @@ func statName(cfg *cluster.Cluster) string {
 }
 
 // configure puts a configuration in force.
-func (c *Cluster) configure(cfg *cluster.Cluster) {
+func (c *Cluster) configure(cfg *cluster.Cluster, t *transports) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.cfg.Load()
@@ -98,7 +99,7 @@ func (c *Cluster) configure(cfg *cluster.Cluster) {
 	}
 	n := header.Intern(name)
 	c.dstHeader.Store(&n)
-	if old != nil && sockets(old) != sockets(cfg) {
+	if other := c.useTransports(t); old != nil && (other || sockets(old) != sockets(cfg)) {
 		// Connections made with other options are used up, not used again.
 		c.gen.Add(1)
 		c.drainLocked()
@@ -188,5 +189,6 @@ func (c *Cluster) close() {
 		t.task.stopped.Store(true)
 	}
 	c.drainLocked()
+	c.closeTransports()
 	c.scope.Close()
 }

@@ -42,6 +42,25 @@ type spec struct {
 	health   cluster.Health
 	priority uint32
 	locality *cluster.Locality
+	labels   cluster.Labels // of its metadata, for the choice of a transport socket
+}
+
+func (s *spec) equal(o *spec) bool {
+	return s.hostname == o.hostname && s.weight == o.weight && s.health == o.health && s.priority == o.priority && s.locality == o.locality &&
+		s.labels.Equal(o.labels)
+}
+
+// sameTransport tells whether both choose the same transport socket.
+func (s *spec) sameTransport(o *spec) bool {
+	return s.labels.Equal(o.labels) && s.place().Equal(o.place())
+}
+
+// place is what of the locality's metadata chooses a transport socket.
+func (s *spec) place() cluster.Labels {
+	if s.locality == nil {
+		return nil
+	}
+	return s.locality.Labels
 }
 
 // hostCounts are a host's counters (Envoy: host statistics).

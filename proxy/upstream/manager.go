@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/secret"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -27,6 +28,10 @@ type Options struct {
 	Watcher  *netio.Watcher // watches idle connections; nil: a dead one is noticed when it is used
 	OwnMark  uint32         // SO_MARK on every upstream socket; 0 none
 	Resolver Resolver       // nil: package dns, with the system's configuration
+
+	// Secrets and Keep are those of the filters' BuildContext, for transport sockets; nil: there are none by discovery.
+	Secrets func(key string) *secret.Live
+	Keep    func(s *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live
 
 	WriteIdle time.Duration // the longest a server may take nothing of a request; 0: 5 minutes
 	Tick      time.Duration // how often a wait for a response looks around; 0: 250 ms
@@ -117,18 +122,18 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 			continue
 		}
 		c := old[name]
-		if err := supported(cfg); err != nil {
+		now, replaced, err := m.applyOne(c, cfg, assignmentOf(s, cfg))
+		if err != nil {
 			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
 			if c != nil {
 				next[name] = c
 			}
 			continue
 		}
-		c, replaced := m.applyOne(c, cfg, assignmentOf(s, cfg))
 		if replaced != nil {
 			gone = append(gone, replaced)
 		}
-		next[name] = c
+		next[name] = now
 	}
 	for name, c := range old {
 		if next[name] == nil {
@@ -145,7 +150,7 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 // applyOne brings one cluster in line with its configuration; c is what there is,
 // or nil. Where old and new cannot be the same cluster, it gives the old one to be
 // closed.
-func (m *Manager) applyOne(c *Cluster, cfg *cluster.Cluster, a *cluster.Assignment) (now, replaced *Cluster) {
+func (m *Manager) applyOne(c *Cluster, cfg *cluster.Cluster, a *cluster.Assignment) (now, replaced *Cluster, err error) {
 	if c != nil {
 		was := c.cfg.Load()
 		if was != cfg && (was.Type != cfg.Type || statName(was) != statName(cfg)) {
@@ -158,7 +163,14 @@ func (m *Manager) applyOne(c *Cluster, cfg *cluster.Cluster, a *cluster.Assignme
 	}
 	changed := c.cfg.Load() != cfg
 	if changed {
-		c.configure(cfg)
+		t, err := c.buildTransports(cfg)
+		if err != nil {
+			if fresh {
+				c.scope.Close()
+			}
+			return nil, nil, err
+		}
+		c.configure(cfg, t)
 	}
 	if changed || c.assigned() != a {
 		c.assign(a)
@@ -168,7 +180,7 @@ func (m *Manager) applyOne(c *Cluster, cfg *cluster.Cluster, a *cluster.Assignme
 		c.schedule(m.tasks, time.Now())
 		c.mu.Unlock()
 	}
-	return c, replaced
+	return c, replaced, nil
 }
 
 func (c *Cluster) assigned() *cluster.Assignment {
@@ -186,14 +198,6 @@ func assignmentOf(s *config.Snapshot, cfg *cluster.Cluster) *cluster.Assignment 
 		name = cfg.Name
 	}
 	return s.Assignment(name)
-}
-
-// supported refuses what would otherwise be silently not done.
-func supported(cfg *cluster.Cluster) error {
-	if t := cfg.TransportSocket; t != nil && t.Factory != nil && t.Factory.Name != "envoy.transport_sockets.raw_buffer" {
-		return fmt.Errorf("transport_socket: %s is not supported upstream", t.Factory.Name)
-	}
-	return nil
 }
 
 // Run does what needs time — idle timeouts, the end of ejections, DNS, the

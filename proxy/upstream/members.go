@@ -72,7 +72,7 @@ func specOf(e *cluster.Endpoint, l *cluster.Locality) spec {
 	if host == "" {
 		host = e.Name
 	}
-	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: min(l.Priority, maxPriority), locality: l}
+	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: min(l.Priority, maxPriority), locality: l, labels: e.Labels}
 }
 
 // replace makes the members the cluster's hosts. c.mu is held.
@@ -94,7 +94,9 @@ func (c *Cluster) replace(ms []member) {
 			c.act(c.detector.Step(now, outlier.Event{Kind: outlier.Add, Host: &h.monitor}))
 			changed = true
 		} else {
-			h.spec.Store(&m.spec)
+			if was := h.spec.Swap(&m.spec); !was.sameTransport(&m.spec) {
+				h.gen.Add(1) // its connections may be of another transport socket
+			}
 			if *h.addr.Load() != m.addr {
 				h.addr.Store(&m.addr)
 			}

@@ -173,7 +173,7 @@ func (c *Cluster) same(ms []member) bool {
 	}
 	for i := range ms {
 		h := c.byKey[ms[i].key]
-		if h == nil || *h.addr.Load() != ms[i].addr || *h.spec.Load() != ms[i].spec {
+		if h == nil || *h.addr.Load() != ms[i].addr || !h.spec.Load().equal(&ms[i].spec) {
 			return false
 		}
 	}

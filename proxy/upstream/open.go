@@ -67,7 +67,7 @@ func (c *Cluster) idle(h *Host, key *poolKey) *Attempt {
 			a.destroy(endRemote)
 		case a.stale():
 			a.destroy(endLocal)
-		case !a.sock.Quiet():
+		case !a.link.quiet():
 			// It spoke or left without being asked: a response to nobody would be
 			// taken for the answer to the next request (response splitting).
 			a.destroy(endRemote)
@@ -106,15 +106,15 @@ func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) 
 		}
 	}
 	gen := h.generation() // before the options are read
-	s, failure, err := c.dial(ctx, h, o)
+	s, failure, err := c.dial(ctx, h, o, false)
 	if err != nil {
 		return nil, failure, err
 	}
-	k := h1.NewClient(s, c.m.clientOptions(c.cfg.Load()))
-	a := &Attempt{Exchange: k, Host: h, Protocol: info.HTTP11, client: k, sock: s, key: key, gen: gen, opened: time.Now()}
+	k := h1.NewClient(s.conn, c.m.clientOptions(c.cfg.Load()))
+	a := &Attempt{Exchange: k, Host: h, Protocol: info.HTTP11, client: k, sock: s.sock, link: s, key: key, gen: gen, opened: time.Now()}
 	c.stats.CxHTTP1Total.Inc()
 	if w := c.m.o.Watcher; w != nil {
-		if err := w.Add(s, a.onHangup); err != nil {
+		if err := w.Add(s.sock, a.onHangup); err != nil {
 			a.destroy(endLocal)
 			return nil, Cancelled, &Error{Op: "watch", Host: h.Address(), Flag: info.UpstreamConnectionFailure, Details: DetailsLocalFailure, Err: err}
 		}
@@ -122,9 +122,9 @@ func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) 
 	return a, None, nil
 }
 
-// dial opens a socket to the host within the slot the caller has taken, which it
-// gives back when it fails.
-func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo) (*netio.Socket, Failure, *Error) {
+// dial opens a connection to the host, through the handshake of its transport socket,
+// within the slot the caller has taken, which it gives back when it fails.
+func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo, raw bool) (*link, Failure, *Error) {
 	cfg, st, start := c.cfg.Load(), c.stats, time.Now()
 	opts := c.m.dialOptions(cfg, o)
 	opts.Deadline = start.Add(cfg.ConnectTimeout)
@@ -146,8 +146,11 @@ func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo) (*netio.Socket
 		s, err = netio.Dial(undying{ctx}, to, opts)
 	}
 	if err == nil {
-		st.CxConnectMs.Record(uint64(time.Since(start).Milliseconds()))
-		return s, None, nil
+		var l *link
+		if l, err = c.secure(cfg, h, o, s, opts.Deadline, raw); err == nil {
+			st.CxConnectMs.Record(uint64(time.Since(start).Milliseconds()))
+			return l, None, nil
+		}
 	}
 	st.CxActive.Dec()
 	failure, e := c.dialError(ctx, h, to, err, late)

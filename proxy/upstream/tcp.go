@@ -11,14 +11,18 @@ import (
 
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
+	"github.com/weirproxy/weir/proxy/tlsctx"
 	"github.com/weirproxy/weir/proxy/upstream/breaker"
 )
 
 // A TCP is a connection of its own for one downstream connection (tcp_proxy,
 // upgrades of raw bytes). Close or Reset gives its place back.
 type TCP struct {
-	*netio.Socket
+	netio.Conn
 	Host *Host
+	TLS  *tlsctx.State // nil without
+
+	sock *netio.Socket // below Conn
 
 	high     bool
 	opened   time.Time
@@ -50,7 +54,7 @@ func (c *Cluster) OpenTCP(ctx context.Context, h *Host, o *OpenInfo) (*TCP, *Err
 	}
 	c.stats.RqTotal.Inc()
 	h.count.rqTotal.Add(1)
-	s, failure, err := c.dial(ctx, h, o)
+	s, failure, err := c.dial(ctx, h, o, true)
 	if err != nil {
 		out := Outcome{Failure: failure}
 		t.Done(out.failed())
@@ -60,7 +64,7 @@ func (c *Cluster) OpenTCP(ctx context.Context, h *Host, o *OpenInfo) (*TCP, *Err
 	c.stats.RqActive.Inc()
 	h.requests.Add(1)
 	h.report(Outcome{})
-	up := &TCP{Socket: s, Host: h, high: o.High, opened: time.Now(), token: t}
+	up := &TCP{Conn: s.conn, TLS: s.tls, sock: s.sock, Host: h, high: o.High, opened: time.Now(), token: t}
 	h.raw.add(up)
 	return up, nil
 }
@@ -93,7 +97,7 @@ func (s *tcpConns) abort() {
 	defer s.mu.Unlock()
 	for t := range s.all {
 		// A socket that is closed meanwhile does not let us in.
-		_ = t.Socket.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+		_ = t.sock.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 }
 
@@ -111,7 +115,7 @@ func (t *TCP) Close() error {
 	if t.gone.Swap(true) {
 		return nil
 	}
-	err := t.Socket.Close()
+	err := t.Conn.Close()
 	t.end()
 	return err
 }
@@ -121,7 +125,7 @@ func (t *TCP) Reset() error {
 	if t.gone.Swap(true) {
 		return nil
 	}
-	err := t.Socket.Reset()
+	err := t.Conn.Reset()
 	t.end()
 	return err
 }
@@ -136,4 +140,4 @@ func (t *TCP) end() {
 }
 
 // RemoteAddr is the host's address as it was dialled.
-func (t *TCP) RemoteAddr() netip.AddrPort { return t.Socket.RemoteAddr() }
+func (t *TCP) RemoteAddr() netip.AddrPort { return t.Conn.RemoteAddr() }

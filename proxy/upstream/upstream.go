@@ -46,6 +46,8 @@ type OpenInfo struct {
 	Deadline    time.Time      // of the request; the cluster's connect timeout holds besides
 	High        bool           // routing priority HIGH
 	Fresh       bool           // no pooled connection
+	SNI         string         // the server name that TLS sends instead of the configured one (auto_sni); "" leaves that
+	CheckSNI    bool           // … and the certificate must be good for (auto_san_validation)
 	Loop        int            // the event loop of the downstream connection: one that waits there is preferred
 }
 

@@ -89,7 +89,7 @@ func (f *filter) serve(c *conn.Conn) error {
 	}
 	defer up.Close()
 	// When the listener ends, so must a direction that only waits for the server.
-	stop := context.AfterFunc(base(c), func() { _ = up.Socket.Close() })
+	stop := context.AfterFunc(base(c), func() { _ = up.Conn.Close() })
 	defer stop()
 	if len(f.loggers) > 0 {
 		c.Info.UpstreamLocal = up.LocalAddr()
@@ -219,7 +219,7 @@ func (f *filter) failed(c *conn.Conn, cl *upstream.Cluster, err *upstream.Error)
 type peer struct{ *upstream.TCP }
 
 // Socket implements netio.Conn.
-func (p peer) Socket() *netio.Socket { return p.TCP.Socket }
+func (p peer) Socket() *netio.Socket { return p.Conn.Socket() }
 
 // base is the context that a dial ends with.
 func base(c *conn.Conn) context.Context {

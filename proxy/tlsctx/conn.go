@@ -1,0 +1,136 @@
+package tlsctx
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+
+	"github.com/weirproxy/weir/proxy/buffer"
+	"github.com/weirproxy/weir/proxy/netio"
+)
+
+// A tlsConn is the decrypted side of a connection. Addresses and deadlines are the socket's; the bytes are not, so it cannot be
+// spliced.
+type tlsConn struct {
+	netio.Conn
+	t *tls.Conn
+	w *wire
+}
+
+func newConn(c netio.Conn, t *tls.Conn, w *wire) *tlsConn { return &tlsConn{c, t, w} }
+
+// Read implements netio.Conn.
+func (c *tlsConn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return c.t.Read(p)
+}
+
+// minRead is the least room a read is offered, in bytes, as in netio.
+const minRead = 4 << 10
+
+// ReadBuf implements netio.Conn. Memory is held only once the peer has sent something: it is the socket that is waited for.
+func (c *tlsConn) ReadBuf(b *buffer.Buf) (int, error) {
+	if b.Holds() {
+		return c.read(b)
+	}
+	for {
+		c.w.hasty = true
+		n, err := c.read(b)
+		c.w.hasty = false
+		if !errors.Is(err, errNothing) {
+			if n == 0 {
+				b.Discard()
+			}
+			return n, err
+		}
+		b.Discard()
+		if err := c.w.fill(); err != nil {
+			if c.w.in.Len() == 0 {
+				c.w.in.Discard()
+			}
+			return 0, c.ended(err)
+		}
+	}
+}
+
+func (c *tlsConn) read(b *buffer.Buf) (int, error) {
+	n, err := c.t.Read(b.Space(minRead))
+	b.Commit(n)
+	return n, err
+}
+
+// ended tells the TLS layer that the socket has ended, which knows whether that was in the middle of a record.
+func (c *tlsConn) ended(err error) error {
+	var one [1]byte
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	if _, e := c.t.Read(one[:]); e != nil {
+		return e
+	}
+	return err
+}
+
+// Quiet tells whether the peer has neither spoken nor left since the last byte that was read (netio.Socket.Quiet). Session tickets and
+// changes of keys do not count: they are taken in.
+func (c *tlsConn) Quiet() bool {
+	s := c.Conn.Socket()
+	if s == nil {
+		return false
+	}
+	for range 4 {
+		var one [1]byte
+		c.w.hasty = true
+		_, err := c.t.Read(one[:])
+		c.w.hasty = false
+		if !errors.Is(err, errNothing) {
+			return false
+		}
+		if c.w.in.Len() == 0 && s.Quiet() {
+			return true
+		}
+		if c.w.fill() != nil { // it does not wait: there is something
+			return false
+		}
+	}
+	return false
+}
+
+// Write implements netio.Conn.
+func (c *tlsConn) Write(p []byte) (int, error) { return c.t.Write(p) }
+
+// joined is the most, in bytes, that Writev copies to make one TLS record of two pieces.
+const joined = 16 << 10
+
+// Writev implements netio.Conn: head and body leave in one record when they fit.
+func (c *tlsConn) Writev(a, b []byte) (int, error) {
+	if len(a) > 0 && len(b) > 0 && len(a)+len(b) <= joined {
+		var buf buffer.Buf
+		defer buf.Discard()
+		buf.Append(a)
+		buf.Append(b)
+		return c.t.Write(buf.Bytes())
+	}
+	n := 0
+	for _, p := range [2][]byte{a, b} {
+		if len(p) > 0 {
+			k, err := c.t.Write(p)
+			n += k
+			if err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// CloseWrite implements netio.Conn: it sends close_notify.
+func (c *tlsConn) CloseWrite() error { return c.t.CloseWrite() }
+
+// Close implements netio.Conn: it sends close_notify and closes the socket.
+func (c *tlsConn) Close() error { return c.t.Close() }
+
+// Socket implements netio.Conn.
+func (c *tlsConn) Socket() *netio.Socket { return nil }
