@@ -1,6 +1,9 @@
 package h2
 
 import (
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weirproxy/weir/proxy/header"
@@ -88,20 +91,32 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	t.Errorf("%v allocations a request", best)
 }
 
+// BenchmarkH2RoundTrip is an exchange, both sides counted, with 1 and with 50
+// streams at a time.
 func BenchmarkH2RoundTrip(b *testing.B) {
-	a, c := sockets(b)
-	p := pairOver(b, a, c, &Options{}, &Options{}, serving(answer), ClientEvents{})
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		var req, resp, trailers header.Headers
-		browserRequest(&req)
-		for pb.Next() {
-			if err := roundTrip(p.k, &req, &resp, &trailers); err != nil {
-				b.Error(err)
-				return
+	for _, streams := range []int{1, 50} {
+		b.Run(strconv.Itoa(streams), func(b *testing.B) {
+			a, c := sockets(b)
+			p := pairOver(b, a, c, &Options{}, &Options{}, serving(answer), ClientEvents{})
+			b.ReportAllocs()
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var wg sync.WaitGroup
+			for range streams {
+				wg.Go(func() {
+					var req, resp, trailers header.Headers
+					browserRequest(&req)
+					for left.Add(-1) >= 0 {
+						if err := roundTrip(p.k, &req, &resp, &trailers); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
 			}
-		}
-	})
+			wg.Wait()
+		})
+	}
 }
 
 // BenchmarkH2Body is the cost of a byte of body, from one side to the other.

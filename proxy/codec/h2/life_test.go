@@ -235,3 +235,54 @@ func TestTheServersLimitIsObeyed(t *testing.T) {
 		<-p.k.Done()
 	})
 }
+
+// TestWritingForOthersDoesNotHoldAStream: a peer takes nothing; the goroutine that
+// writes has a deadline, is woken, or is told to stop, and hands over.
+func TestWritingForOthersDoesNotHoldAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := netio.Pipe(100)
+		k, err := NewClientConn(a, &Options{WriteIdle: time.Hour}, newStats(), ClientEvents{})
+		must(t, err)
+		stop := errors.New("stop")
+		one := func(do func(*ClientStream)) error {
+			x, err := k.Open()
+			must(t, err)
+			defer x.Release()
+			x.Begin(func() error { return stop })
+			must(t, x.WriteHeaders(post("/"), false))
+			do(x)
+			_ = x.Flush()
+			_, err = x.ReadHeaders(new(header.Headers))
+			return err
+		}
+		start := time.Now()
+		if err := one(func(x *ClientStream) { x.SetReadDeadline(start.Add(time.Second)) }); err != os.ErrDeadlineExceeded {
+			t.Error(err)
+		}
+		if err := one(func(x *ClientStream) { time.AfterFunc(time.Second, x.WakeReader) }); err != stop {
+			t.Error(err)
+		}
+		if d := time.Since(start); d != 2*time.Second {
+			t.Error("waited", d)
+		}
+		k.Close()
+		_ = b.Close()
+		<-k.Done()
+	})
+}
+
+// TestASocketThatTakesNothingIsGivenUp: after WriteIdle, and not before.
+func TestASocketThatTakesNothingIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := netio.Pipe(10)
+		defer b.Close()
+		st := newStats()
+		start := time.Now()
+		k, err := NewClientConn(a, &Options{WriteIdle: time.Minute}, st, ClientEvents{})
+		must(t, err)
+		<-k.Done()
+		if d := time.Since(start); d < time.Minute || d > 2*time.Minute+lastRead || st.TxFlushTimeout.Value() != 1 {
+			t.Error(d, st.TxFlushTimeout.Value())
+		}
+	})
+}

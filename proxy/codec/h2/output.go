@@ -238,6 +238,7 @@ func (o *output) flush(s *half) {
 		return
 	}
 	o.flushing, o.flusher, o.leave = true, s, false
+	o.c.timer.by(s.rdl)
 	o.c.unlock()
 	runtime.Gosched() // others may have something to add
 	o.c.mu.Lock()
