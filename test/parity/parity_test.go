@@ -101,12 +101,9 @@ func TestParity(t *testing.T) {
 				t.Errorf("%s is recorded, and no case", id)
 			}
 		}
-		for _, k := range cases {
-			if k.later != "" {
-				delete(fresh, k.id())
-			}
-		}
-		judge(t, fresh)
+		judge(t, fresh, func(id string) bool {
+			return slices.ContainsFunc(cases, func(k *kase) bool { return k.id() == id && k.later != "" })
+		})
 	}
 }
 
