@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/weirproxy/weir/proxy/codec"
+	"github.com/weirproxy/weir/proxy/codec/h2/fields"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/header"
 )
@@ -210,6 +211,8 @@ func (c *core) malformed(id uint32, err error) error {
 		return connError(http2.ErrCodeCompression, "field block cannot be decoded")
 	case pe.Status == 431:
 		c.st.HeaderOverflow.Inc()
+	case pe == fields.ErrUnderscore:
+		c.st.RejectedUnderscores.Inc()
 	}
 	if !c.client && !c.o.StreamErrorOnInvalid && pe.Status != 431 {
 		c.st.RxMessagingError.Inc()
@@ -244,26 +247,34 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	st.s.id = id
 	h, t := s.h.NewStream(st)
 	st.trailers = t
-	err := s.dec.Request(b, h, &s.o.Fields, &st.msg)
+	why := s.dec.Request(b, h, &s.o.Fields, &st.msg)
 	switch {
-	case err != nil:
-		err = s.malformed(id, err)
+	case why != nil:
 	case selfDepends:
-		err = &streamError{id, http2.ErrCodeProtocol, errSelfDepends}
+		why = errSelfDepends
 	case end && st.msg.ContentLength > 0:
-		err = s.malformed(id, errLength)
+		why = errLength
 	case st.msg.Protocol && !s.o.AllowConnect:
-		err = s.malformed(id, errNoConnect)
+		why = errNoConnect
 	}
-	if err != nil {
-		s.h.Refused(st, cause(err))
+	if why != nil {
+		s.h.Refused(st, why)
 		st.recycle()
 		s.mu.Lock()
 		s.closed.add(id, buriedByUs)
 		s.mu.Unlock()
-		return err
+		if why == error(errSelfDepends) {
+			return &streamError{id, http2.ErrCodeProtocol, errSelfDepends}
+		}
+		return s.malformed(id, why)
 	}
 	s.mu.Lock()
+	if err := s.err; err != nil { // it ended meanwhile
+		s.unlock()
+		s.h.Refused(st, err)
+		st.recycle()
+		return err
+	}
 	st.s.declared = st.msg.ContentLength
 	st.s.ended, st.noBody = end, end
 	st.s.open(id)
@@ -272,14 +283,6 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	s.workers.serve(s, st)
 	s.unlock()
 	return nil
-}
-
-// cause is what the user of a stream is told of an error.
-func cause(err error) error {
-	if se, ok := err.(*streamError); ok {
-		return se.why
-	}
-	return err
 }
 
 // goAway implements side: a client that says so opens no further streams, which

@@ -218,6 +218,8 @@ func (s *half) canWrite() error {
 		return s.err
 	case s.werr != nil:
 		return s.werr
+	case s.c.out.err != nil:
+		return s.c.lost(s)
 	case s.stopped:
 		return errStopped
 	case s.sentEnd:
