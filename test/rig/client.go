@@ -50,6 +50,22 @@ func Client(t testing.TB) *http.Client {
 	return client(t, &http.Transport{DisableCompression: true})
 }
 
+// ClientH2C gives a client of HTTP/2 with prior knowledge.
+func ClientH2C(t testing.TB) *http.Client {
+	tr := &http.Transport{DisableCompression: true, Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	return client(t, tr)
+}
+
+// ClientTLS gives a client that trusts a certificate and knows its server by name;
+// it offers HTTP/2 alone, or HTTP/1.1 alone.
+func ClientTLS(t testing.TB, cert *Cert, name string, http2 bool) *http.Client {
+	tr := &http.Transport{DisableCompression: true, Protocols: new(http.Protocols), TLSClientConfig: cert.Client(name)}
+	tr.Protocols.SetHTTP2(http2)
+	tr.Protocols.SetHTTP1(!http2)
+	return client(t, tr)
+}
+
 func client(t testing.TB, tr *http.Transport) *http.Client {
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -14,11 +14,36 @@ func Origin(t testing.TB, h http.HandlerFunc) string {
 	return serve(t, &http.Server{Handler: h})
 }
 
+// OriginH2C is a server of HTTP/2 with prior knowledge.
+func OriginH2C(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	srv := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	return serve(t, srv)
+}
+
+// OriginTLS is a server with a certificate; it speaks HTTP/2 alone, or HTTP/1.1
+// alone.
+func OriginTLS(t testing.TB, cert *Cert, http2 bool, h http.HandlerFunc) string {
+	t.Helper()
+	srv := &http.Server{Handler: h, Protocols: new(http.Protocols), TLSConfig: cert.Server()}
+	srv.Protocols.SetHTTP2(http2)
+	srv.Protocols.SetHTTP1(!http2)
+	return serve(t, srv)
+}
+
 func serve(t testing.TB, srv *http.Server) string {
 	t.Helper()
 	ln := Listen(t)
 	done := make(chan struct{})
-	go func() { _ = srv.Serve(ln); close(done) }()
+	go func() {
+		defer close(done)
+		if srv.TLSConfig == nil {
+			_ = srv.Serve(ln)
+		} else {
+			_ = srv.ServeTLS(ln, "", "")
+		}
+	}()
 	t.Cleanup(func() { srv.Close(); <-done })
 	return ln.Addr().String()
 }

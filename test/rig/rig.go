@@ -6,26 +6,15 @@ package rig
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"net"
-	"strings"
 	"testing"
 	"time"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/config"
-	"github.com/weirproxy/weir/config/bootstrap"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/support"
-	"github.com/weirproxy/weir/config/yamlproto"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/filters/builtin"
 	"github.com/weirproxy/weir/proxy"
@@ -35,8 +24,8 @@ import (
 
 // Options are what a rig is made of. All are optional, and add up.
 type Options struct {
-	// Config has listeners and clusters in YAML, as they stand in a bootstrap's
-	// static_resources, with short names (Expand).
+	// Config has listeners, clusters and secrets in YAML, as they stand in a
+	// bootstrap's static_resources, with short names (Expand).
 	Config string
 	// HCM is a HttpConnectionManager in YAML: the listener "hcm" serves it.
 	HCM string
@@ -59,10 +48,12 @@ type Rig struct {
 	Store *stats.Store
 	Proxy *proxy.Proxy
 
-	t   testing.TB
-	o   Options
-	dec *config.Decoder
-	run context.Context
+	t       testing.TB
+	o       Options
+	dec     *config.Decoder
+	decoded map[string]*config.Resource // by type and bytes
+	version uint64                      // of the last snapshot
+	run     context.Context
 }
 
 // New starts a rig.
@@ -117,110 +108,6 @@ func Parse(hcm string) (extension.Parsed, error) {
 		return extension.Parsed{}, err
 	}
 	return extension.NewContext(Registry(), "rig").Parse(extension.NetworkFilter, "hcm", a)
-}
-
-func hcmAny(text string) (*anypb.Any, error) {
-	m := new(hcmv3.HttpConnectionManager)
-	if _, err := yamlproto.Unmarshal([]byte(Expand(text)), m, yamlproto.Options{}); err != nil {
-		return nil, err
-	}
-	return anypb.New(m)
-}
-
-// snapshot decodes what the options say, and names the first listener.
-func (r *Rig) snapshot() (s *config.Snapshot, first string, err error) {
-	s = &config.Snapshot{
-		Version: 1, Listeners: map[string]*config.Resource{}, Routes: map[string]*config.Resource{},
-		Clusters: map[string]*config.Resource{}, Endpoints: map[string]*config.Resource{},
-	}
-	add := func(into map[string]*config.Resource, url string, a *anypb.Any) error {
-		res, err := r.dec.Decode(url, a, true)
-		if err != nil {
-			return err
-		}
-		if url == config.ListenerURL && first == "" {
-			first = res.Name
-		}
-		into[res.Name] = res
-		return nil
-	}
-	if r.o.HCM != "" {
-		a, err := hcmAny(r.o.HCM)
-		if err != nil {
-			return nil, "", err
-		}
-		if err := add(s.Listeners, config.ListenerURL, pack(hcmListener(a))); err != nil {
-			return nil, "", err
-		}
-	}
-	for name, addr := range r.o.Origins {
-		if err := add(s.Clusters, config.ClusterURL, pack(static(name, addr))); err != nil {
-			return nil, "", err
-		}
-	}
-	if r.o.Config == "" {
-		return s, first, nil
-	}
-	text := "static_resources:\n  " + strings.ReplaceAll(strings.TrimSpace(Expand(r.o.Config)), "\n", "\n  ")
-	b, err := bootstrap.Load("", text, bootstrap.Options{Mode: support.Reject})
-	if err != nil {
-		return nil, "", err
-	}
-	for _, x := range b.Static.Clusters {
-		if err := add(s.Clusters, config.ClusterURL, x.Any); err != nil {
-			return nil, "", err
-		}
-	}
-	for _, x := range b.Static.Listeners {
-		if err := add(s.Listeners, config.ListenerURL, x.Any); err != nil {
-			return nil, "", err
-		}
-	}
-	return s, first, nil
-}
-
-// hcmListener serves a connection manager on loopback.
-func hcmListener(hcm *anypb.Any) *listenerv3.Listener {
-	return &listenerv3.Listener{
-		Name: "hcm", Address: address("127.0.0.1", 0),
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name: "hcm", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: hcm},
-		}}}},
-	}
-}
-
-// static makes a cluster of one host.
-func static(name, addr string) *clusterv3.Cluster {
-	c := &clusterv3.Cluster{Name: name}
-	text := fmt.Sprintf("type: STATIC\nconnect_timeout: 1s\nload_assignment: %s", Endpoint(name, addr))
-	if _, err := yamlproto.Unmarshal([]byte(text), c, yamlproto.Options{}); err != nil {
-		panic(err)
-	}
-	return c
-}
-
-// Endpoint writes the load_assignment of one host.
-func Endpoint(cluster, addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		panic(err)
-	}
-	return fmt.Sprintf("{cluster_name: %s, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: %q, port_value: %s}}}}]}]}",
-		cluster, host, port)
-}
-
-func address(host string, port uint32) *corev3.Address {
-	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-		Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
-	}}}
-}
-
-func pack(m proto.Message) *anypb.Any {
-	a, err := anypb.New(m)
-	if err != nil {
-		panic(err)
-	}
-	return a
 }
 
 // AddrOf gives where a listener listens.
