@@ -27,7 +27,7 @@ func TestIdleAndOldConnectionsEnd(t *testing.T) {
 			r := serve(a, b, &Options{}, serving(answer), c.idle, c.age)
 			k, err := NewClientConn(b, &Options{}, newStats(), ClientEvents{})
 			must(t, err)
-			time.Sleep(10 * time.Second) // fake time: a request in between
+			pass(10 * time.Second) // fake time: a request in between
 			var resp, trailers header.Headers
 			must(t, roundTrip(k, get("/"), &resp, &trailers))
 			<-r.done
@@ -97,7 +97,7 @@ func TestKeepaliveIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &Options{Keepalive: Keepalive{Interval: 30 * time.Second, Timeout: 5 * time.Second, Jitter: 15}}
 		p := newPair(t, o, o, serving(answer), ClientEvents{})
-		time.Sleep(10 * time.Minute) // fake time
+		pass(10 * time.Minute) // fake time
 		if !p.k.Usable() || p.k.BytesIn() < 15*17 {
 			t.Error("connection ended, or no pings came", p.k.BytesIn())
 		}
@@ -180,7 +180,7 @@ func TestUnneededGoroutinesEnd(t *testing.T) {
 			response(t, x)
 			x.Release()
 		}
-		time.Sleep(3 * time.Second) // fake time
+		pass(3 * time.Second) // fake time
 		if n() != 0 {
 			t.Error(n(), "goroutines left")
 		}

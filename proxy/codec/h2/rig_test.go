@@ -187,3 +187,6 @@ func must(t testing.TB, err error) {
 
 // soon is a deadline that lets a read have what is there.
 func soon() time.Time { return time.Now().Add(time.Nanosecond) }
+
+// pass lets time go by; synctest's, not the clock's.
+func pass(d time.Duration) { <-time.NewTimer(d).C }
