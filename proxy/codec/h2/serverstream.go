@@ -65,8 +65,8 @@ func (st *ServerStream) Server() *Server { return st.srv }
 
 // SetGone has f called when the client resets the stream or leaves, at once and
 // with the connection's lock held: it must not call the stream and must not wait.
-// codec.Exchange.WakeReader of another connection is what it is for. It is not
-// called after Finish.
+// codec.Exchange.WakeReader of another connection is what it is for; SetGone(nil)
+// before that exchange is released. It is not called after Finish.
 func (st *ServerStream) SetGone(f func()) {
 	c := st.s.c
 	c.mu.Lock()
