@@ -15,16 +15,20 @@ type tlsConn struct {
 	netio.Conn
 	t *tls.Conn
 	w *wire
+
+	drained bool // the TLS layer has no plain bytes; owned by the reading goroutine
 }
 
-func newConn(c netio.Conn, t *tls.Conn, w *wire) *tlsConn { return &tlsConn{c, t, w} }
+func newConn(c netio.Conn, t *tls.Conn, w *wire) *tlsConn { return &tlsConn{Conn: c, t: t, w: w} }
 
 // Read implements netio.Conn.
 func (c *tlsConn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	return c.t.Read(p)
+	n, err := c.t.Read(p)
+	c.drained = n < len(p) // a record ends there
+	return n, err
 }
 
 // minRead is the least room a read is offered, in bytes, as in netio.
@@ -36,37 +40,40 @@ func (c *tlsConn) ReadBuf(b *buffer.Buf) (int, error) {
 		return c.read(b)
 	}
 	for {
-		c.w.hasty = true
-		n, err := c.read(b)
-		c.w.hasty = false
-		if !errors.Is(err, errNothing) {
-			if n == 0 {
-				b.Discard()
+		if !c.nothing() {
+			c.w.hasty = true
+			n, err := c.read(b)
+			c.w.hasty = false
+			if !errors.Is(err, errNothing) {
+				if n == 0 {
+					b.Discard()
+				}
+				return n, err
 			}
-			return n, err
+			b.Discard()
 		}
-		b.Discard()
 		if err := c.w.fill(); err != nil {
-			if c.w.in.Len() == 0 {
-				c.w.in.Discard()
-			}
 			return 0, c.ended(err)
 		}
+		c.drained = false
 	}
 }
 
+// nothing tells whether there is surely nothing to read but what the socket has.
+func (c *tlsConn) nothing() bool { return c.drained && c.w.between() }
+
 func (c *tlsConn) read(b *buffer.Buf) (int, error) {
-	n, err := c.t.Read(b.Space(minRead))
+	n, err := c.Read(b.Space(minRead))
 	b.Commit(n)
 	return n, err
 }
 
 // ended tells the TLS layer that the socket has ended, which knows whether that was in the middle of a record.
 func (c *tlsConn) ended(err error) error {
-	var one [1]byte
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
+	var one [1]byte
 	if _, e := c.t.Read(one[:]); e != nil {
 		return e
 	}
@@ -81,12 +88,14 @@ func (c *tlsConn) Quiet() bool {
 		return false
 	}
 	for range 4 {
-		var one [1]byte
-		c.w.hasty = true
-		_, err := c.t.Read(one[:])
-		c.w.hasty = false
-		if !errors.Is(err, errNothing) {
-			return false
+		if !c.nothing() {
+			var one [1]byte
+			c.w.hasty = true
+			_, err := c.Read(one[:])
+			c.w.hasty = false
+			if !errors.Is(err, errNothing) {
+				return false
+			}
 		}
 		if c.w.in.Len() == 0 && s.Quiet() {
 			return true
@@ -94,6 +103,7 @@ func (c *tlsConn) Quiet() bool {
 		if c.w.fill() != nil { // it does not wait: there is something
 			return false
 		}
+		c.drained = false
 	}
 	return false
 }

@@ -9,39 +9,71 @@ import (
 	"github.com/weirproxy/weir/proxy/netio"
 )
 
-// A wire is the encrypted side under a tls.Conn: first what was read before TLS began, then the connection.
+// A wire is the encrypted side under a tls.Conn: first what was read before TLS began, then the connection. It reads as much as there is,
+// at once, and hands out no more than the rest of one record at a time: so it is known when the TLS layer has nothing left.
 type wire struct {
-	c  netio.Conn
-	in buffer.Buf // owned by the reading goroutine
-
+	c netio.Conn
 	h *serverHandshake // nil but during a handshake of a server
 
-	hasty bool // reads give errNothing instead of waiting; owned by the reading goroutine
+	// owned by the reading goroutine
+	in     buffer.Buf
+	hasty  bool // reads give errNothing instead of waiting
+	header [recordHeader]byte
+	have   int // bytes of the header of a record that have been handed out
+	left   int // bytes of its body that have not
 }
+
+// recordHeader is the length of what comes before a record: its type, version and length (RFC 8446 §5.1).
+const recordHeader = 5
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
-	if w.in.Len() > 0 {
-		n := copy(p, w.in.Bytes())
-		w.in.Consume(n)
-		w.in.Release()
-		return n, nil
+	if w.in.Len() == 0 {
+		if w.hasty {
+			return 0, errNothing
+		}
+		if err := w.fill(); err != nil {
+			return 0, err
+		}
 	}
-	if w.hasty {
-		return 0, errNothing
+	b := w.in.Bytes()
+	if w.left == 0 {
+		known := copy(w.header[w.have:], b[:min(len(b), len(p))])
+		w.have += known
+		if w.have < recordHeader {
+			return w.hand(p, known), nil
+		}
+		w.left = int(w.header[3])<<8 | int(w.header[4])
+		n := w.hand(p, known)
+		k := w.hand(p[n:], w.left)
+		w.left -= k
+		w.have = 0
+		return n + k, nil
 	}
-	return w.c.Read(p)
+	n := w.hand(p, w.left)
+	w.left -= n
+	return n, nil
 }
+
+// hand gives out at most n of the bytes that were read.
+func (w *wire) hand(p []byte, n int) int {
+	b := w.in.Bytes()
+	n = copy(p, b[:min(n, len(b))])
+	w.in.Consume(n)
+	w.in.Release()
+	return n
+}
+
+// between tells whether all that came was whole records, and was handed out.
+func (w *wire) between() bool { return w.in.Len() == 0 && w.left == 0 && w.have == 0 }
 
 // fill waits until the peer has sent something, holding no memory meanwhile.
 func (w *wire) fill() error {
-	if w.in.Len() > 0 {
-		return nil
-	}
 	n, err := w.c.ReadBuf(&w.in)
 	if n > 0 {
 		return nil
 	}
+	w.in.Release()
 	return err
 }
 

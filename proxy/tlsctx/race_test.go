@@ -1,0 +1,5 @@
+//go:build race
+
+package tlsctx_test
+
+const raceEnabled = true
