@@ -79,6 +79,25 @@ var operators = map[string]entry{
 	"DOWNSTREAM_DIRECT_LOCAL_PORT":                  {downstreamAddress, nothing, bound | portOnly, nil},
 	"DOWNSTREAM_TLS_VERSION":                        {tlsVersion, nothing, 0, nil},
 	"DOWNSTREAM_TLS_CIPHER":                         {tlsCipher, nothing, 0, nil},
+	"DOWNSTREAM_PEER_SUBJECT":                       {certificate, nothing, subject, nil},
+	"DOWNSTREAM_PEER_ISSUER":                        {certificate, nothing, issuer, nil},
+	"DOWNSTREAM_PEER_SERIAL":                        {certificate, nothing, serial, nil},
+	"DOWNSTREAM_PEER_FINGERPRINT_256":               {certificate, nothing, sha256Print, nil},
+	"DOWNSTREAM_PEER_FINGERPRINT_1":                 {certificate, nothing, sha1Print, nil},
+	"DOWNSTREAM_PEER_CERT":                          {certificate, nothing, pemText, nil},
+	"DOWNSTREAM_PEER_URI_SAN":                       {certificate, nothing, uriSANs, nil},
+	"DOWNSTREAM_PEER_DNS_SAN":                       {certificate, nothing, dnsSANs, nil},
+	"DOWNSTREAM_PEER_IP_SAN":                        {certificate, nothing, ipSANs, nil},
+	"DOWNSTREAM_PEER_EMAIL_SAN":                     {certificate, nothing, emailSANs, nil},
+	"DOWNSTREAM_LOCAL_SUBJECT":                      {certificate, nothing, ours | subject, nil},
+	"DOWNSTREAM_LOCAL_URI_SAN":                      {certificate, nothing, ours | uriSANs, nil},
+	"DOWNSTREAM_LOCAL_DNS_SAN":                      {certificate, nothing, ours | dnsSANs, nil},
+	"DOWNSTREAM_LOCAL_IP_SAN":                       {certificate, nothing, ours | ipSANs, nil},
+	"DOWNSTREAM_LOCAL_EMAIL_SAN":                    {certificate, nothing, ours | emailSANs, nil},
+	"DOWNSTREAM_PEER_CERT_V_START":                  {certificate, optional, validFrom, certificateDateArg},
+	"DOWNSTREAM_PEER_CERT_V_END":                    {certificate, optional, validUntil, certificateDateArg},
+	"DOWNSTREAM_TLS_SESSION_ID":                     {tlsSession, nothing, 0, nil},
+	"DOWNSTREAM_TRANSPORT_FAILURE_REASON":           {tlsFailure, nothing, 0, nil},
 	"REQUESTED_SERVER_NAME":                         {serverName, nothing, 0, nil},
 	"CONNECTION_ID":                                 {connectionID, nothing, 0, nil},
 	"LISTENER_NAME":                                 {listenerName, nothing, 0, nil},
@@ -113,18 +132,17 @@ var envoyOnly = strings.Fields(`
 	UPSTREAM_CONNECTION_IDS_ATTEMPTED ROUTE_RESOLUTION_COUNT ROUTE_RESOLUTION_TIME_US VIRTUAL_CLUSTER_NAME
 	TRACE_ID SPAN_ID CUSTOM_FLAGS LOCAL_REPLY_BODY DYNAMIC_METADATA CLUSTER_METADATA UPSTREAM_METADATA METADATA
 	FILTER_STATE UPSTREAM_FILTER_STATE CEL XFCC_VALUE REQ_WITHOUT_QUERY FILE_CONTENT SECRET DYNAMIC_MODULE
-	DOWNSTREAM_TRANSPORT_FAILURE_REASON DOWNSTREAM_DETECTED_CLOSE_TYPE UPSTREAM_DETECTED_CLOSE_TYPE
+	DOWNSTREAM_DETECTED_CLOSE_TYPE UPSTREAM_DETECTED_CLOSE_TYPE
 	DOWNSTREAM_LOCAL_CLOSE_REASON UPSTREAM_LOCAL_CLOSE_REASON
 	DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID
 	UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID UPSTREAM_LOCAL_ADDRESS_ENDPOINT_ID
-	DOWNSTREAM_TLS_GROUP DOWNSTREAM_TLS_SESSION_ID UPSTREAM_TLS_CIPHER UPSTREAM_TLS_GROUP UPSTREAM_TLS_SESSION_ID
+	DOWNSTREAM_TLS_GROUP UPSTREAM_TLS_CIPHER UPSTREAM_TLS_GROUP UPSTREAM_TLS_SESSION_ID
 	UPSTREAM_TLS_VERSION UPSTREAM_PEER_URI_SAN`)
 
 // envoyFamilies are the beginnings of the names of many more: certificates and
 // bytes as they were on the wire.
 var envoyFamilies = strings.Fields(`
-	DOWNSTREAM_PEER_ DOWNSTREAM_LOCAL_SUBJECT DOWNSTREAM_LOCAL_URI_SAN DOWNSTREAM_LOCAL_DNS_SAN DOWNSTREAM_LOCAL_IP_SAN
-	DOWNSTREAM_LOCAL_EMAIL_SAN DOWNSTREAM_LOCAL_OTHERNAME_SAN UPSTREAM_PEER_ UPSTREAM_LOCAL_SUBJECT UPSTREAM_LOCAL_URI_SAN
+	DOWNSTREAM_PEER_CHAIN_ DOWNSTREAM_PEER_OTHERNAME_SAN DOWNSTREAM_LOCAL_OTHERNAME_SAN UPSTREAM_PEER_ UPSTREAM_LOCAL_SUBJECT UPSTREAM_LOCAL_URI_SAN
 	UPSTREAM_LOCAL_DNS_SAN UPSTREAM_LOCAL_IP_SAN UPSTREAM_LOCAL_EMAIL_SAN UPSTREAM_LOCAL_OTHERNAME_SAN
 	DOWNSTREAM_WIRE_BYTES_ UPSTREAM_WIRE_BYTES_ DOWNSTREAM_HEADER_BYTES_ UPSTREAM_HEADER_BYTES_
 	DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_ UPSTREAM_DECOMPRESSED_HEADER_BYTES_`)

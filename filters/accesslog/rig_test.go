@@ -31,7 +31,14 @@ func record() (*conn.Conn, *stream.Stream) {
 		ID: 7, Start: start, End: start.Add(1500 * time.Millisecond), Listener: "in", FilterChain: "web",
 		Source: addr("10.9.1.2:40001"), DirectSource: addr("10.9.1.9:40009"), Dest: addr("[2001:db8::1]:80"), Local: addr("[::ffff:127.0.0.1]:15001"),
 		ServerName: []byte("a.example"), TLSVersion: "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256",
-		BytesReceived: 1000, BytesSent: 2000, Flags: info.NoRoute, Details: "filter_chain_not_found",
+		TLSFailure: "TLS_error:|no such thing:TLS_error_end",
+		PeerCertificate: &info.Certificate{
+			Subject: "CN=client,O=Weir", Issuer: "CN=ca", Serial: "0aff", SHA256: "25625", SHA1: "11",
+			URIs: []string{"spiffe://a", "spiffe://b"}, DNSNames: []string{"a.example"}, NotBefore: start, NotAfter: start.Add(time.Hour),
+			Chain: [][]byte{{0xff, 0xfe, 0xfd, 0xfc}},
+		},
+		LocalCertificate: &info.Certificate{Subject: "CN=server", DNSNames: []string{"s.example"}},
+		BytesReceived:    1000, BytesSent: 2000, Flags: info.NoRoute, Details: "filter_chain_not_found",
 		UpstreamCluster: "tcp", UpstreamHost: addr("10.9.2.3:5432"), UpstreamLocal: addr("10.9.2.1:39999"),
 	}
 	s := stream.New(stream.NewChain(nil, new(stream.Slots), nil))
