@@ -7,12 +7,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	"github.com/google/go-cmp/cmp"
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/config/configtest"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/listener"
@@ -220,26 +222,26 @@ func TestErrorsKeepTheirPaths(t *testing.T) {
 	}
 }
 
-func TestOnlyTheControlPlanesClustersMaySpeakHTTP2(t *testing.T) {
+func TestClustersMaySpeakHTTP2(t *testing.T) {
 	for name, text := range map[string]string{
-		"typed": `{"@type": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: xds, typed_extension_protocol_options: {
+		"typed": `{"@type": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: c, typed_extension_protocol_options: {
 			envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions,
-			explicit_http_config: {http2_protocol_options: {connection_keepalive: {interval: 30s, timeout: 5s}}}}}}`,
-		"deprecated": `{"@type": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: xds, http2_protocol_options: {}}`,
+			explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 7, connection_keepalive: {interval: 30s, timeout: 5s}}}}}}`,
+		"deprecated": `{"@type": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: c,
+			http2_protocol_options: {max_concurrent_streams: 7, connection_keepalive: {interval: 30s, timeout: 5s}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := resources(t, text)[0]
-			d := &config.Decoder{Registry: configtest.Registry(), ControlPlane: []string{"xds"}}
-			r, err := d.Decode(a.TypeUrl, a, true)
-			if err != nil || r.Value.(*cluster.Cluster).HTTP.Protocol != cluster.HTTP2 {
-				t.Errorf("%+v, %v", r, err)
+			r, err := (&config.Decoder{Registry: configtest.Registry()}).Decode(a.TypeUrl, a, false)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if _, err := d.Decode(a.TypeUrl, a, false); err == nil || !strings.Contains(err.Error(), "http2_protocol_options: ") {
-				t.Errorf("from a control plane: %v", err)
-			}
-			d.ControlPlane = nil
-			if _, err := d.Decode(a.TypeUrl, a, true); err == nil || !strings.Contains(err.Error(), "http2_protocol_options: ") {
-				t.Errorf("another cluster: %v", err)
+			h := r.Value.(*cluster.Cluster).HTTP
+			want := core.DefaultHTTP2()
+			want.MaxConcurrentStreams = 7
+			want.Keepalive = core.Keepalive{Interval: 30 * time.Second, Timeout: 5 * time.Second, Jitter: 15}
+			if h.Protocol != cluster.HTTP2 || h.H2 != want {
+				t.Errorf("%+v", h)
 			}
 		})
 	}

@@ -27,9 +27,6 @@ type Decoder struct {
 	Registry *extension.Registry
 	// Mode is what to do with unsupported fields of dynamic resources. Static ones are held to support.Reject at least.
 	Mode support.Mode
-	// ControlPlane names the static clusters that only this program's own gRPC client uses. They may ask for HTTP/2, as Envoy
-	// wants it of them, though requests are not yet forwarded over it.
-	ControlPlane []string
 	// Secrets names the secrets of the bootstrap: references without sds_config may name no other.
 	Secrets []string
 
@@ -81,10 +78,8 @@ func (d *Decoder) check(e *Error, m proto.Message) (degraded []string) {
 	if d.static && mode != support.Strict {
 		mode = support.Reject
 	}
-	exempt := d.static && slices.Contains(d.ControlPlane, e.Name)
 	for _, f := range support.Check(m, e.Name, mode) {
 		switch {
-		case exempt && f.ForControlPlane():
 		case f.Rejects():
 			e.add(fieldError(f.Path, f))
 		default:

@@ -37,7 +37,7 @@ func load(o *flags) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{boot: b, registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), clusters: map[string]*cluster.Cluster{}}
-	dec := &config.Decoder{Registry: l.registry, Mode: support.Reject, ControlPlane: controlPlaneClusters(b), Secrets: secretNames(b)}
+	dec := &config.Decoder{Registry: l.registry, Mode: support.Reject, Secrets: secretNames(b)}
 	var errs yamlproto.Errors
 	for _, group := range [][]yamlproto.Resource{b.Static.Secrets, b.Static.Clusters, b.Static.Listeners} {
 		for _, r := range group {
@@ -85,19 +85,6 @@ func defaultPath() string {
 func secretNames(b *bootstrap.Bootstrap) (names []string) {
 	for _, r := range b.Static.Secrets {
 		names = append(names, r.Name)
-	}
-	return names
-}
-
-// controlPlaneClusters names the clusters that only the xDS client uses.
-func controlPlaneClusters(b *bootstrap.Bootstrap) (names []string) {
-	for _, s := range []*bootstrap.Source{b.ADS, b.LDS, b.CDS} {
-		if s == nil {
-			continue
-		}
-		for _, svc := range s.Services {
-			names = append(names, svc.Cluster)
-		}
 	}
 	return names
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -113,9 +112,7 @@ func parse(texts []text, o Options) (*Bootstrap, error) {
 		return nil, errs // a message that could be read in part only would look invalid for the wrong reasons
 	}
 	errs = x.Validate(m)
-	found := slices.DeleteFunc(support.Check(m, "bootstrap", o.Mode), func(f support.Finding) bool {
-		return f.ForControlPlane() && ofControlPlane(m, f.Path)
-	})
+	found := support.Check(m, "bootstrap", o.Mode)
 	errs = append(errs, support.Errors(found, x)...)
 	b := &Bootstrap{Proto: m, Index: x}
 	for _, f := range found {

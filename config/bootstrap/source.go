@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
@@ -177,22 +176,4 @@ func (d *decoder) checkControlPlane(path, name string) {
 	if near := yamlproto.Nearest(name, names); near != "" {
 		last.Suggestion = "did you mean " + strconv.Quote(near) + "?"
 	}
-}
-
-// ofControlPlane tells whether a path lies in a static cluster that a control plane is reached through.
-func ofControlPlane(m *bootstrapv3.Bootstrap, path string) bool {
-	dr := m.GetDynamicResources()
-	for _, a := range []*corev3.ApiConfigSource{
-		dr.GetAdsConfig(), dr.GetLdsConfig().GetApiConfigSource(), dr.GetCdsConfig().GetApiConfigSource(),
-	} {
-		for _, g := range a.GetGrpcServices() {
-			for i, c := range m.GetStaticResources().GetClusters() {
-				at := "static_resources.clusters[" + strconv.Itoa(i) + "]"
-				if c.GetName() == g.GetEnvoyGrpc().GetClusterName() && strings.HasPrefix(path, at) {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }

@@ -23,6 +23,7 @@ type Config struct {
 
 	// Codec rules and bounds.
 	Rules              h1.RequestRules
+	HTTP2              core.HTTP2
 	IdleTimeout        time.Duration // between requests; default 1 h, 0 off
 	MaxConnDuration    time.Duration
 	MaxStreamDuration  time.Duration

@@ -23,6 +23,7 @@ import (
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/codec/h2"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/stream"
@@ -34,6 +35,8 @@ type Manager struct {
 	// set in New, never changed
 	cfg     *Config
 	rules   h1.RequestRules
+	http2   h2.Options
+	h2stats *h2.Stats
 	chain   *stream.Chain
 	live    *route.Live
 	stats   *Stats
@@ -48,8 +51,10 @@ type Manager struct {
 func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 	m := &Manager{cfg: cfg, rules: cfg.Rules, log: bc.Log}
 	m.rules.Limits = m.rules.WithDefaults()
+	m.http2 = http2Options(cfg)
 	scope := bc.Stats.Scope("http", cfg.StatPrefix)
 	m.stats = stats.Fill[Stats](scope)
+	m.h2stats = stats.Fill[h2.Stats](scope.Scope("http2"))
 	if cfg.Table != nil {
 		m.live = new(route.Live)
 		m.live.Store(cfg.Table)
@@ -87,7 +92,7 @@ func (m *Manager) ServeConn(c *conn.Conn) error {
 	if c.Info.TLSVersion != "" {
 		st.CxSSLTotal.Inc()
 	}
-	err := m.serveHTTP1(c, start)
+	err := m.serveCodec(c, start)
 	st.CxActive.Dec()
 	st.CxDestroy.Inc()
 	if err == io.EOF {

@@ -12,13 +12,12 @@ import (
 	"github.com/weirproxy/weir/proxy/stream"
 )
 
-// serveHTTP1 serves a connection that speaks HTTP/1; io.EOF says that the client
-// ended it.
-func (m *Manager) serveHTTP1(c *conn.Conn, start time.Time) error {
+// serveHTTP1 serves a connection that speaks HTTP/1, from which a first byte, or
+// first, was awaited; io.EOF says that the client ended it.
+func (m *Manager) serveHTTP1(c *conn.Conn, srv *h1.Server, first error, start time.Time) error {
 	m.stats.CxHTTP1Total.Inc()
 	m.stats.CxHTTP1Active.Inc()
-	srv := h1.NewServer(c, &m.rules, m.cfg.StreamIdle)
-	err := m.serveRequests(c, srv, start)
+	err := m.serveRequests(c, srv, first, start)
 	m.stats.CxHTTP1Active.Dec()
 	c.Info.BytesReceived, c.Info.BytesSent = srv.BytesIn(), srv.BytesOut()
 	return err
@@ -26,20 +25,17 @@ func (m *Manager) serveHTTP1(c *conn.Conn, start time.Time) error {
 
 // serveRequests answers requests until the connection ends; io.EOF says that the client
 // ended it.
-func (m *Manager) serveRequests(c *conn.Conn, srv *h1.Server, start time.Time) error {
-	var maxAge time.Time
-	if d := m.cfg.MaxConnDuration; d > 0 {
-		maxAge = start.Add(d)
-	}
-	now := start
+func (m *Manager) serveRequests(c *conn.Conn, srv *h1.Server, first error, start time.Time) error {
+	maxAge := bound(start, m.cfg.MaxConnDuration)
+	awaited := first
 	for n := uint32(1); ; n++ {
-		if err := srv.Await(m.idleUntil(now, maxAge)); err != nil {
-			return m.ended(c, srv, err, maxAge)
+		if awaited != nil {
+			return m.ended(c, srv, awaited, maxAge)
 		}
 		s := m.get(c, srv)
 		last := m.cfg.MaxRequestsPerConn > 0 && n >= m.cfg.MaxRequestsPerConn
 		more, err := m.exchange(s, srv, last)
-		now = s.Info.End
+		now := s.Info.End
 		m.put(s)
 		if !more {
 			return err
@@ -48,6 +44,7 @@ func (m *Manager) serveRequests(c *conn.Conn, srv *h1.Server, start time.Time) e
 			m.stats.CxMaxDuration.Inc()
 			return nil
 		}
+		awaited = srv.Await(m.idleUntil(now, maxAge))
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/codec/h2/fields"
 	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stream"
 )
 
@@ -35,6 +37,9 @@ func (m *Manager) FinishResponse(s *stream.Stream, end bool) {
 		if id, ok := s.Request.Get(header.XRequestID); ok {
 			h.Set(header.XRequestID, id)
 		}
+	}
+	if s.Info.Protocol == info.HTTP2 && s.Info.Code == 101 {
+		fields.Connected(h) // RFC 8441 §5
 	}
 	s.Info.ResponseHeaderBytes = uint64(h.Size())
 	if s.Conn.Draining() && s.Info.Code != 101 || end && !s.BodyDone() {

@@ -9,6 +9,8 @@ type Stats struct {
 	CxActive          *stats.Gauge     `stat:"downstream_cx_active"`
 	CxHTTP1Total      *stats.Counter   `stat:"downstream_cx_http1_total"`
 	CxHTTP1Active     *stats.Gauge     `stat:"downstream_cx_http1_active"`
+	CxHTTP2Total      *stats.Counter   `stat:"downstream_cx_http2_total"`
+	CxHTTP2Active     *stats.Gauge     `stat:"downstream_cx_http2_active"`
 	CxSSLTotal        *stats.Counter   `stat:"downstream_cx_ssl_total"`
 	CxProtocolError   *stats.Counter   `stat:"downstream_cx_protocol_error"`
 	CxLength          *stats.Histogram `stat:"downstream_cx_length_ms"`
@@ -27,6 +29,7 @@ type Stats struct {
 
 	RqTotal         *stats.Counter   `stat:"downstream_rq_total"`
 	RqHTTP1Total    *stats.Counter   `stat:"downstream_rq_http1_total"`
+	RqHTTP2Total    *stats.Counter   `stat:"downstream_rq_http2_total"`
 	RqActive        *stats.Gauge     `stat:"downstream_rq_active"`
 	RqCompleted     *stats.Counter   `stat:"downstream_rq_completed"`
 	RqTime          *stats.Histogram `stat:"downstream_rq_time"`
@@ -45,6 +48,7 @@ type Stats struct {
 	RqNormalized    *stats.Counter   `stat:"downstream_rq_path_normalized"`
 	RqNonRelative   *stats.Counter   `stat:"downstream_rq_non_relative_path"`
 	RqRedirNormal   *stats.Counter   `stat:"downstream_rq_redirected_with_normalized_path"`
+	RqPanic         *stats.Counter   `stat:"downstream_rq_panic"` // ours: a stream that a mistake of the program ended
 	NoRoute         *stats.Counter   `stat:"no_route"`
 	NoCluster       *stats.Counter   `stat:"no_cluster"`
 }

@@ -31,6 +31,7 @@ type Stream struct {
 	NoBody                  bool   // the request ends with its head
 	HeadRequest             bool   // the response has no body
 	UpgradeType             []byte // Upgrade header of a request that asks for one, lower case; "connect" for CONNECT
+	UpgradeKey              string // Sec-WebSocket-Key that we made for a client that has none (RFC 8441)
 	Internal                bool   // the client is on an internal address (Envoy: x-envoy-internal)
 	EdgeRequest             bool   // came from outside: x-envoy-* overrides are not obeyed
 

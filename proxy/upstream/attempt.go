@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/codec/h1"
+	"github.com/weirproxy/weir/proxy/codec/h2"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/tlsctx"
@@ -29,6 +30,10 @@ type Attempt struct {
 	key    poolKey
 	gen    [2]uint32 // of the cluster and the host
 	opened time.Time
+
+	// of a shared connection; nil of one that is not
+	shared *shared
+	stream *h2.ClientStream
 
 	// owned by the caller
 	requests uint32
@@ -102,6 +107,10 @@ func (a *Attempt) Release() { a.ReleaseAt(time.Now()) }
 
 // ReleaseAt is Release for who knows what time it is.
 func (a *Attempt) ReleaseAt(now time.Time) {
+	if a.shared != nil {
+		a.leave(now)
+		return
+	}
 	a.finish()
 	reusable := a.client.Settle()
 	c := a.Host.cluster
@@ -129,6 +138,10 @@ func (a *Attempt) ReleaseAt(now time.Time) {
 
 // Close ends the attempt and its connection.
 func (a *Attempt) Close() error {
+	if a.shared != nil {
+		a.leave(time.Now())
+		return nil
+	}
 	a.finish()
 	c := a.Host.cluster
 	c.stats.CxDestroyWithRq.Inc()
@@ -144,6 +157,10 @@ func (a *Attempt) Close() error {
 
 // Abort ends the attempt and resets its connection.
 func (a *Attempt) Abort() {
+	if a.shared != nil {
+		a.leave(time.Now())
+		return
+	}
 	a.finish()
 	c := a.Host.cluster
 	c.stats.CxDestroyWithRq.Inc()

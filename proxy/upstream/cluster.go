@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/core"
+	"github.com/weirproxy/weir/proxy/codec/h2"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
@@ -36,6 +38,7 @@ type Cluster struct {
 	original   *original // of an ORIGINAL_DST cluster
 	dstHeader  atomic.Pointer[header.Name]
 	transports atomic.Pointer[transports]
+	http2      func() *h2.Stats // made when first needed
 
 	mu         sync.Mutex
 	assignment *cluster.Assignment // guarded by mu, like all below
@@ -69,6 +72,7 @@ func newCluster(m *Manager, cfg *cluster.Cluster) *Cluster {
 	c := &Cluster{m: m, name: cfg.Name, byKey: map[string]*Host{}}
 	c.scope = m.stats.Scope(statName(cfg))
 	c.stats = stats.Fill[Stats](c.scope)
+	c.http2 = sync.OnceValue(func() *h2.Stats { return http2Stats(c.scope) })
 	c.codes = stats.NewCodes(c.scope, "upstream_rq")
 	c.normal.init(c.name, &c.stats.Default)
 	c.high.init(c.name, &c.stats.High)
@@ -147,10 +151,12 @@ type socketOptions struct {
 	keepAlive cluster.KeepAlive
 	kept      bool
 	head      uint32
+	protocol  cluster.Protocol
+	h2        core.HTTP2
 }
 
 func sockets(c *cluster.Cluster) socketOptions {
-	o := socketOptions{freebind: c.BindFreebind, head: c.HTTP.MaxResponseHeaderKB}
+	o := socketOptions{freebind: c.BindFreebind, head: c.HTTP.MaxResponseHeaderKB, protocol: c.HTTP.Protocol, h2: c.HTTP.H2}
 	if c.Bind.IsValid() {
 		o.bind = c.Bind.String()
 	}

@@ -70,10 +70,3 @@ var (
 	ErrNoDestination = &Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: DetailsNoOriginalDest, Err: errors.New("no original destination")}
 	ErrRemoved       = &Error{Op: "open", Flag: info.NoClusterFound, Details: "cluster_not_found", Err: errors.New("the cluster has been removed")}
 )
-
-// errHTTP2 answers a request for a cluster that asks for HTTP/2. Only those of
-// control planes may, which no route has a use for.
-var errHTTP2 = &Error{
-	Op: "connect", Flag: info.UpstreamProtocolError, Details: "protocol_error",
-	Err: errors.New("the cluster asks for HTTP/2, which is not supported yet"),
-}

@@ -30,6 +30,8 @@ type Host struct {
 	connections limitless // connections to this host
 	requests    atomic.Int64
 	idle        pool
+	shared      sharedPool
+	speaksHTTP1 atomic.Bool // ALPN settled on it the last time, where it is asked
 	raw         tcpConns
 
 	count hostCounts

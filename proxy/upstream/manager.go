@@ -56,6 +56,8 @@ type Manager struct {
 
 	lookups lookups
 
+	attempts sync.Pool // of *Attempt, for streams of shared connections
+
 	mu sync.Mutex // one Apply at a time
 }
 
@@ -74,6 +76,7 @@ func NewManager(o Options) *Manager {
 		o.Tick = 250 * time.Millisecond
 	}
 	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule()}
+	m.attempts.New = func() any { return new(Attempt) }
 	m.clusters.Store(&map[string]*Cluster{})
 	m.lookups.init(o)
 	return m

@@ -134,11 +134,12 @@ func (c *Cluster) drop(h *Host, now time.Time) {
 	c.unguard(h)
 	h.ejected.Store(false)
 	h.idle.drain()
+	h.shared.drain()
 }
 
 // drainLocked closes all idle connections. c.mu is held.
 func (c *Cluster) drainLocked() {
-	c.eachHost(func(h *Host) bool { h.idle.drain(); return true })
+	c.eachHost(func(h *Host) bool { h.idle.drain(); h.shared.drain(); return true })
 }
 
 // guard gives a host the breaker the configuration asks for, a new one.

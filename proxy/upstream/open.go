@@ -23,9 +23,6 @@ import (
 // With an idle connection it makes no system call and allocates nothing. What
 // fails is reported to outlier detection here.
 func (c *Cluster) OpenHTTP(ctx context.Context, h *Host, o *OpenInfo) (*Attempt, *Error) {
-	if c.cfg.Load().HTTP.Protocol == cluster.HTTP2 {
-		return nil, errHTTP2
-	}
 	if c.removed.Load() {
 		return nil, ErrRemoved
 	}
@@ -38,21 +35,43 @@ func (c *Cluster) OpenHTTP(ctx context.Context, h *Host, o *OpenInfo) (*Attempt,
 		}
 	}
 	key := keyFor(o)
-	if !o.Fresh {
-		if a := c.idle(h, &key); a != nil {
+	var a *Attempt
+	var failure Failure
+	var err *Error
+	if c.shares(h, o) {
+		a, failure, err = c.openShared(ctx, h, o, key, t)
+	} else {
+		if !o.Fresh {
+			a = c.idle(h, &key)
+		}
+		if a == nil {
+			a, failure, err = c.fresh(ctx, h, o, key)
+		}
+		if a != nil {
 			a.begin(t)
-			return a, nil
 		}
 	}
-	a, failure, err := c.fresh(ctx, h, o, key)
 	if err != nil {
 		out := Outcome{Failure: failure}
 		t.Done(out.failed())
 		h.report(out)
 		return nil, err
 	}
-	a.begin(t)
 	return a, nil
+}
+
+// shares tells whether requests to the host share connections: whether HTTP/2 is
+// spoken, or may be as far as is known.
+func (c *Cluster) shares(h *Host, o *OpenInfo) bool {
+	switch c.cfg.Load().HTTP.Protocol {
+	case cluster.HTTP2:
+		return true
+	case cluster.LikeDownstream:
+		return o.HTTP2
+	case cluster.ByALPN:
+		return !h.speaksHTTP1.Load() && c.transport(h) != nil
+	}
+	return false
 }
 
 // idle takes an idle connection that is still good.
@@ -110,6 +129,11 @@ func (c *Cluster) fresh(ctx context.Context, h *Host, o *OpenInfo, key poolKey) 
 	if err != nil {
 		return nil, failure, err
 	}
+	return c.exclusive(h, s, key, gen)
+}
+
+// exclusive makes the connection one that carries one request at a time.
+func (c *Cluster) exclusive(h *Host, s *link, key poolKey, gen [2]uint32) (*Attempt, Failure, *Error) {
 	k := h1.NewClient(s.conn, c.m.clientOptions(c.cfg.Load()))
 	a := &Attempt{Exchange: k, Host: h, Protocol: info.HTTP11, client: k, sock: s.sock, link: s, key: key, gen: gen, opened: time.Now()}
 	c.stats.CxHTTP1Total.Inc()

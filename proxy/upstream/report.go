@@ -91,6 +91,7 @@ func (c *Cluster) act(actions []outlier.Action) {
 func (h *Host) unhealthy(closeAll bool) {
 	h.gen.Add(1)
 	h.idle.drain()
+	h.shared.drain()
 	if closeAll {
 		h.raw.abort()
 	}

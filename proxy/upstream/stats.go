@@ -10,6 +10,7 @@ type Stats struct {
 	CxTotal           *stats.Counter   `stat:"upstream_cx_total"`
 	CxActive          *stats.Gauge     `stat:"upstream_cx_active"`
 	CxHTTP1Total      *stats.Counter   `stat:"upstream_cx_http1_total"`
+	CxHTTP2Total      *stats.Counter   `stat:"upstream_cx_http2_total"`
 	CxConnectFail     *stats.Counter   `stat:"upstream_cx_connect_fail"`
 	CxConnectTimeout  *stats.Counter   `stat:"upstream_cx_connect_timeout"`
 	CxOverflow        *stats.Counter   `stat:"upstream_cx_overflow"`

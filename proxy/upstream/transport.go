@@ -128,6 +128,14 @@ func (l *link) quiet() bool {
 	return l.sock.Quiet()
 }
 
+// alpn is the protocol that ALPN settled on; "" for none.
+func (l *link) alpn() string {
+	if l.tls == nil {
+		return ""
+	}
+	return l.tls.ALPN
+}
+
 // secure lets the host's transport socket take a fresh connection over, until the deadline; the zero one is for ever.
 func (c *Cluster) secure(cfg *cluster.Cluster, h *Host, o *OpenInfo, s *netio.Socket, deadline time.Time, raw bool) (*link, error) {
 	l := &link{sock: s, conn: s}
@@ -147,6 +155,7 @@ func (c *Cluster) secure(cfg *cluster.Cluster, h *Host, o *OpenInfo, s *netio.So
 var (
 	alpnHTTP1 = []string{"http/1.1"}
 	alpnHTTP2 = []string{"h2"}
+	alpnBoth  = []string{"h2", "http/1.1"}
 )
 
 // target says what the host is to its transport socket; raw that the bytes are no requests of ours.
@@ -162,7 +171,12 @@ func (c *Cluster) target(cfg *cluster.Cluster, h *Host, o *OpenInfo, raw bool) *
 	case cluster.HTTP2:
 		t.Fallback = alpnHTTP2
 	case cluster.ByALPN:
-		t.ALPN = alpnHTTP1
+		t.ALPN = alpnBoth
+	case cluster.LikeDownstream:
+		t.Fallback = alpnHTTP1
+		if o.HTTP2 {
+			t.Fallback = alpnHTTP2
+		}
 	case cluster.HTTP1:
 		t.Fallback = alpnHTTP1
 	}

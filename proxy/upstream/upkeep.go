@@ -74,6 +74,7 @@ func (c *Cluster) sweep(now time.Time) {
 	cfg := c.cfg.Load()
 	idle, life := cfg.HTTP.IdleTimeout, cfg.HTTP.MaxConnDuration
 	c.eachHost(func(h *Host) bool {
+		h.shared.sweep(now, idle, life, c.stats)
 		if idle > 0 {
 			for _, a := range h.idle.collect(func(a *Attempt) bool {
 				return now.Sub(a.since) >= idle || a.key.exact() && now.Sub(a.since) >= exactIdle

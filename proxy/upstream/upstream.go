@@ -45,6 +45,7 @@ type OpenInfo struct {
 	Mark        uint32         // SO_MARK instead of Options.OwnMark; 0 none
 	Deadline    time.Time      // of the request; the cluster's connect timeout holds besides
 	High        bool           // routing priority HIGH
+	HTTP2       bool           // the downstream connection speaks HTTP/2, for clusters that do as it does
 	Fresh       bool           // no pooled connection
 	SNI         string         // the server name that TLS sends instead of the configured one (auto_sni); "" leaves that
 	CheckSNI    bool           // … and the certificate must be good for (auto_san_validation)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/codec"
+	"github.com/weirproxy/weir/proxy/codec/h2/fields"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -13,14 +14,15 @@ import (
 
 // An outcome is what came of one try: a response head in s.Response, or an error.
 type outcome struct {
-	code   int             // of the response; 0 when there was none
-	head   *header.Headers // of the response
-	err    *upstream.Error // why there was none
-	fired  timeout         // … when a timeout was why
-	client error           // … when reading the request failed
-	gone   bool            // … when the client left
-	reused bool            // the connection had carried requests before
-	silent bool            // … and broke before any byte of a response
+	code   int               // of the response; 0 when there was none
+	head   *header.Headers   // of the response
+	err    *upstream.Error   // why there was none
+	fired  timeout           // … when a timeout was why
+	client error             // … when reading the request failed
+	gone   bool              // … when the client left
+	reused bool              // the connection had carried requests before
+	silent bool              // … and broke before any byte of a response
+	reset  *codec.ResetError // … how an HTTP/2 stream ended that did not break with its connection; else nil
 }
 
 // errRearm wakes a wait whose bound has changed.
@@ -122,6 +124,10 @@ func (e *exchange) perTryHead() {
 			h.SetInt(xEnvoyExpectedTimeout, t.Milliseconds())
 		}
 	}
+	e.extended = e.at.Protocol == info.HTTP2 && e.upgrading() && string(e.s.UpgradeType) != "connect"
+	if e.extended {
+		e.upgradeKey = fields.ToExtendedConnect(h)
+	}
 	if e.fw.Rewrite.AutoHost {
 		if name := e.at.Host.Hostname(); name != "" {
 			e.setHost([]byte(name))
@@ -172,6 +178,10 @@ func (e *exchange) await() outcome {
 		until, e.bound = e.plan.until(e.deadline, e.bounds.idleFrom(e.lastActivity()))
 		e.at.SetReadDeadline(until)
 		code, err := e.at.ReadHeaders(&e.s.Response)
+		if e.extended && code/100 == 2 {
+			fields.Upgraded(&e.s.Response, e.s.UpgradeType, e.upgradeKey)
+			code = 101
+		}
 		switch {
 		case err == errRearm:
 			if e.pump.take() {
@@ -183,6 +193,8 @@ func (e *exchange) await() outcome {
 			return e.broken(err)
 		case code == 101 && !e.upgrading():
 			return e.broken(errUnasked)
+		case code == 101 && !fields.Accepts(&e.s.Response, e.s.UpgradeKey):
+			return e.broken(errAccept)
 		case code == 101 || code >= 200:
 			e.s.Info.UpstreamFirstByte = time.Now()
 			return outcome{code: code, head: &e.s.Response}
@@ -198,6 +210,9 @@ func (e *exchange) await() outcome {
 
 // errUnasked is a 101 to a request that asked for no upgrade (RFC 9110 §7.8).
 var errUnasked = &codec.ProtocolError{Status: 502, Detail: "http1.unexpected_upgrade", Rule: "101 to a request without Upgrade (RFC 9110 §7.8)"}
+
+// errAccept is a 101 that proves no knowledge of the key we sent (RFC 6455 §4.1).
+var errAccept = &codec.ProtocolError{Status: 502, Detail: "websocket.invalid_accept", Rule: "Sec-WebSocket-Accept does not fit the key (RFC 6455 §4.1)"}
 
 // upgrading tells whether the request asks for an upgrade, and may.
 func (e *exchange) upgrading() bool { return e.s.UpgradeType != nil }
@@ -236,6 +251,7 @@ func (e *exchange) broken(err error) outcome {
 	e.s.Response.Reset()
 	at := e.at
 	var pe *codec.ProtocolError
+	var re *codec.ResetError
 	o := outcome{reused: at.Reused, silent: !at.Started()}
 	mk := func(flag info.Flags, details string) *upstream.Error {
 		return &upstream.Error{Op: "request", Host: at.Host.Address(), Flag: flag, Details: details, Reused: at.Reused, Sent: at.Sent(), Err: err}
@@ -257,6 +273,15 @@ func (e *exchange) broken(err error) outcome {
 		e.cl.Stats().CxProtocolError.Inc()
 		o.err = mk(info.UpstreamProtocolError, "protocol_error")
 		e.report(upstream.Outcome{Failure: upstream.Protocol})
+	case errors.As(err, &re) && re.Reason != upstream.DetailsTermination:
+		o.reset = re
+		flag := info.LocalReset
+		if re.Remote {
+			flag = info.UpstreamRemoteReset
+			e.cl.Stats().RqRxReset.Inc()
+		}
+		o.err = mk(flag, re.Reason)
+		e.report(upstream.Outcome{Failure: upstream.Reset})
 	default:
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF

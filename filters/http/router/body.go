@@ -76,6 +76,7 @@ func (e *exchange) requestFailed(err error) {
 	s := e.s
 	s.MustClose()
 	var pe *codec.ProtocolError
+	var re *codec.ResetError
 	switch {
 	case errors.As(err, &pe) && pe != codec.ErrUnexpectedEOF:
 		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, h1.Reason(pe.Status))
@@ -88,6 +89,9 @@ func (e *exchange) requestFailed(err error) {
 		default:
 			s.Reply(408, info.StreamIdleTimeout, idleTimeout.details(), "stream timeout")
 		}
+	case errors.As(err, &re) && re.Remote:
+		s.Info.Flags |= info.DownstreamRemoteReset
+		s.Info.Details = "http2.remote_reset"
 	default:
 		s.Info.Flags |= info.DownstreamConnectionTermination
 		s.Info.Details = "downstream_remote_disconnect"

@@ -142,12 +142,17 @@ func (e *exchange) splice(n int64) (done, again bool, err error) {
 // upstreamLost ends a response that began and broke: the client is reset.
 func (e *exchange) upstreamLost(err error) error {
 	i := &e.s.Info
+	var re *codec.ResetError
 	switch {
 	case errors.Is(err, errGone), e.pump.clientErr() != nil:
 		return e.clientLost(err)
 	case codec.Timeout(err):
 		i.Flags |= e.bound.flag()
 		i.Details = e.bound.details()
+	case errors.As(err, &re) && re.Remote:
+		i.Flags |= info.UpstreamRemoteReset
+		i.Details = "upstream_reset_after_response_started{remote_reset}"
+		e.cl.Stats().RqRxReset.Inc()
 	default:
 		i.Flags |= info.UpstreamConnectionTermination
 		i.Details = "upstream_reset_after_response_started{connection_termination}"

@@ -23,15 +23,17 @@ type exchange struct {
 	plan plan
 	vars route.Vars
 
-	at        *upstream.Attempt // the try under way
-	waited    bool              // the response's body did not come with its head
-	reported  bool              // its outcome was told to its host
-	tookRetry bool
-	tried     []*upstream.Host
-	pick      upstream.PickInfo
-	open      upstream.OpenInfo
-	mark      header.Mark
-	rewriteTo []byte // scratch for paths, hosts and locations
+	at         *upstream.Attempt // the try under way
+	extended   bool              // … asks for an upgrade by extended CONNECT
+	upgradeKey []byte            // … and the client waits for the proof of this key
+	waited     bool              // the response's body did not come with its head
+	reported   bool              // its outcome was told to its host
+	tookRetry  bool
+	tried      []*upstream.Host
+	pick       upstream.PickInfo
+	open       upstream.OpenInfo
+	mark       header.Mark
+	rewriteTo  []byte // scratch for paths, hosts and locations
 
 	// The request body.
 	replay buffer.Buf // what was read, for this and later tries
@@ -107,7 +109,7 @@ func (e *exchange) cluster() bool {
 	e.pick = upstream.PickInfo{Hash: hash, HasHash: hasHash, Dest: s.Conn.Info.Original(), High: e.fw.High}
 	e.originalDst()
 	ci := &s.Conn.Info
-	e.open = upstream.OpenInfo{High: e.fw.High, Loop: s.Conn.Loop}
+	e.open = upstream.OpenInfo{High: e.fw.High, Loop: s.Conn.Loop, HTTP2: s.Info.Protocol == info.HTTP2}
 	if ci.Spoof {
 		e.open.Source, e.open.Transparent, e.open.Mark = spoofed(ci), true, ci.SpoofMark
 	}

@@ -73,8 +73,10 @@ func enums(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) {
 		c.Codec = hcm.Auto
 	case hcmv3.HttpConnectionManager_HTTP1:
 		c.Codec = hcm.HTTP1
+	case hcmv3.HttpConnectionManager_HTTP2:
+		c.Codec = hcm.HTTP2
 	default:
-		l.Addf("codec_type", "%s is not supported (supported: AUTO, HTTP1)", m.CodecType)
+		l.Addf("codec_type", "%s is not supported (supported: AUTO, HTTP1, HTTP2)", m.CodecType)
 	}
 	switch m.ServerHeaderTransformation {
 	case hcmv3.HttpConnectionManager_APPEND_IF_ABSENT:
@@ -95,7 +97,7 @@ func enums(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) {
 	}
 }
 
-// protocols takes common_http_protocol_options and http_protocol_options.
+// protocols takes common_http_protocol_options and those of either protocol.
 func protocols(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) {
 	o := m.CommonHttpProtocolOptions
 	c.IdleTimeout = l.Duration("common_http_protocol_options.idle_timeout", o.GetIdleTimeout(), defaultIdle)
@@ -114,6 +116,10 @@ func protocols(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) 
 	c.Rules.AcceptHTTP10 = h.GetAcceptHttp_10()
 	c.Rules.DefaultHost = h.GetDefaultHostForHttp_10()
 	c.Rules.AllowChunkedLength = h.GetAllowChunkedLength()
+	c.HTTP2 = core.DecodeHTTP2(l, "http2_protocol_options", m.Http2ProtocolOptions)
+	if !c.HTTP2.StreamErrorSet {
+		c.HTTP2.StreamError = c.HTTP2.StreamError || m.GetStreamErrorOnInvalidHttpMessage().GetValue()
+	}
 }
 
 // routes takes the inline table, or asks for the one that RDS brings.

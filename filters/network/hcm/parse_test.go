@@ -45,7 +45,7 @@ func TestErrorsNameTheField(t *testing.T) {
 	for fields, want := range map[string]string{
 		`"rds":{"route_config_name":"r"}`:                                                     "http_filters: unset",
 		strings.Split(chainJSON, `,"rds"`)[0]:                                                 "route_specifier: rds or route_config must be set",
-		chainJSON + `,"codec_type":"HTTP2"`:                                                   "codec_type: HTTP2 is not supported",
+		chainJSON + `,"codec_type":"HTTP3"`:                                                   "codec_type: HTTP3 is not supported",
 		chainJSON + `,"stream_idle_timeout":"-1s"`:                                            "stream_idle_timeout",
 		chainJSON + `,"request_timeout":"-1s"`:                                                "request_timeout",
 		chainJSON + `,"common_http_protocol_options":{"idle_timeout":"-1s"}`:                  "common_http_protocol_options.idle_timeout",

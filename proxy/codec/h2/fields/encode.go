@@ -23,14 +23,14 @@ type Encoder struct {
 	top  uint32 // bytes our table may have
 	seed maphash.Seed
 
-	known [knownFields]known
-	once  [seenOnce]uint32 // what was seen a first time, by hash
-	lower []byte           // scratch for names that came in upper case
+	known [knownSets]set
+	once  [seenOnce]glimpses // what was seen a first time, by hash
+	lower []byte             // scratch for names that came in upper case
 }
 
 const (
-	knownFields = 128
-	seenOnce    = 256
+	knownSets = 32
+	seenOnce  = 64
 	// maxIndexed is the longest field, in bytes, that may enter the table: a longer
 	// one would push out too many others.
 	maxIndexed = 512
@@ -38,6 +38,31 @@ const (
 
 // known is a field that was seen before; its strings last.
 type known struct{ name, value string }
+
+// set has the fields whose hashes fall together; the next to go is at next.
+type set struct {
+	fields [4]known
+	next   uint8
+}
+
+// glimpses are hashes of fields that were seen once, and whose fall together; the
+// next to be forgotten is at next.
+type glimpses struct {
+	marks [4]uint32
+	next  uint8
+}
+
+// first tells whether a hash was not seen of late, and remembers it.
+func (g *glimpses) first(mark uint32) bool {
+	for _, m := range g.marks {
+		if m == mark {
+			return false
+		}
+	}
+	g.marks[g.next%uint8(len(g.marks))] = mark
+	g.next++
+	return true
+}
 
 // sink is where x/net's encoder writes to.
 type sink struct{ b []byte }
@@ -71,11 +96,15 @@ func (e *Encoder) Append(dst []byte, h *header.Headers, k Kind) []byte {
 	first := true
 	switch k {
 	case Request:
-		for _, n := range requestPseudo {
+		pseudo := requestPseudo[:]
+		if !needsScheme(h) {
+			pseudo = connectPseudo[:]
+		}
+		for _, n := range pseudo {
 			if v, ok := h.Get(n); ok && (len(v) > 0 || n != header.Path) {
 				e.field(n.String(), v, first)
 				first = false
-			} else if n == header.Scheme && needsScheme(h) {
+			} else if n == header.Scheme {
 				e.field(":scheme", []byte("http"), false)
 			}
 		}
@@ -96,7 +125,10 @@ func (e *Encoder) Append(dst []byte, h *header.Headers, k Kind) []byte {
 	return b
 }
 
-var requestPseudo = [...]header.Name{header.Method, header.Scheme, header.Authority, header.Path, header.Protocol}
+var (
+	requestPseudo = [...]header.Name{header.Method, header.Scheme, header.Authority, header.Path, header.Protocol}
+	connectPseudo = [...]header.Name{header.Method, header.Authority} // RFC 9113 §8.5
+)
 
 // needsScheme tells whether a request has to have a scheme: all but CONNECT.
 func needsScheme(h *header.Headers) bool {
@@ -162,15 +194,17 @@ func (e *Encoder) write(k known, sensitive bool) {
 // was seen before, or must be known.
 func (e *Encoder) know(name, value string, must bool) *known {
 	x := maphash.String(e.seed, name)*31 ^ maphash.String(e.seed, value)
-	k := &e.known[x%knownFields]
-	if k.value == value && k.name == name {
-		return k
+	set := &e.known[x%knownSets]
+	for i := range set.fields {
+		if k := &set.fields[i]; k.value == value && k.name == name {
+			return k
+		}
 	}
-	mark := uint32(x>>32) | 1
-	if s := &e.once[(x>>16)%seenOnce]; !must && *s != mark {
-		*s = mark
+	if !must && e.once[(x>>16)%seenOnce].first(uint32(x>>32)|1) {
 		return nil
 	}
+	k := &set.fields[set.next%uint8(len(set.fields))]
+	set.next++
 	*k = known{strings.Clone(name), strings.Clone(value)}
 	return k
 }
