@@ -135,7 +135,8 @@ type HTTPOptions struct {
 	MaxRequestsPerConn  uint32 // 0 unlimited
 	MaxStreamDuration   time.Duration
 	MaxResponseHeaderKB uint32 // default 60
-	AutoSNI             bool
+	AutoSNI             bool   // the server name that TLS sends is the request's host …
+	AutoSAN             bool   // … which the certificate must be good for (auto_san_validation)
 }
 
 // Protocol is the choice of an upstream protocol.

@@ -106,9 +106,7 @@ func commonOptions(l *fielderr.List, at string, d *HTTPOptions, c *corev3.HttpPr
 // upstreamOptions reads what concerns TLS to the host; the checks of its certificate are left to the transport socket.
 func upstreamOptions(l *fielderr.List, at string, d *HTTPOptions, u *corev3.UpstreamHttpProtocolOptions) {
 	d.AutoSNI = u.GetAutoSni()
-	if u.GetAutoSanValidation() {
-		l.Addf(at+".auto_san_validation", "not supported")
-	}
+	d.AutoSAN = u.GetAutoSanValidation()
 	if u.GetOverrideAutoSniHeader() != "" {
 		l.Addf(at+".override_auto_sni_header", "not supported")
 	}

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,14 @@ type SANMatcher struct {
 // ExactDNS matches certificates that are good for the host name.
 func ExactDNS(name string) SANMatcher {
 	return SANMatcher{Type: DNSSAN, Text: match.Exact(name), DNS: name}
+}
+
+// ExactHost matches certificates that are good for a host, by its name or its address.
+func ExactHost(host string) SANMatcher {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return SANMatcher{Type: IPSAN, Text: match.Exact(a.String())}
+	}
+	return ExactDNS(host)
 }
 
 // Match tells whether the name is one that is wanted.

@@ -48,6 +48,8 @@ type Config struct {
 	PreserveExternalRequestID       bool
 	AlwaysSetRequestIDInResponse    bool
 	SchemeToOverwrite               string
+	ForwardCert                     ForwardCert
+	CertDetails                     CertDetails // for AppendForwardCert and SanitizeSetCert
 
 	// The response.
 	ServerName   string

@@ -27,6 +27,7 @@ func (m *Manager) prepare(s *stream.Stream, codec continuer, a *arrival) bool {
 		return false
 	}
 	m.forwarded(s)
+	m.clientCert(s)
 	m.requestID(s)
 	if cfg.Via != "" {
 		appendValue(&s.Request, header.Via, cfg.Via)

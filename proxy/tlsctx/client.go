@@ -40,7 +40,7 @@ type Target struct {
 	Address  string              // of the host: whose sessions are resumed
 	Hostname string              // its name, for auto_host_sni; "" when it has none
 	SNI      string              // instead of the configured one (auto_sni); "" leaves that
-	SANs     []secret.SANMatcher // instead of the configured ones (auto_san_validation); nil leaves those
+	SANs     []secret.SANMatcher // one of them must match, besides the configured ones (auto_san_validation); nil is none
 	ALPN     []string            // instead of the configured ones, in order of preference; nil leaves those
 	Fallback []string            // ALPN, when none is configured
 }
@@ -90,7 +90,7 @@ func (c *Client) handshake(under netio.Conn, deadline time.Time, h *Target) (net
 		return nil, nil, err
 	}
 	st := &State{SNI: c.SNI(h)}
-	names := h.SANs
+	var names []secret.SANMatcher
 	if c.cfg.AutoSANs && st.SNI != "" {
 		names = []secret.SANMatcher{secret.ExactDNS(st.SNI)}
 	}
@@ -109,8 +109,13 @@ func (c *Client) handshake(under netio.Conn, deadline time.Time, h *Target) (net
 		if err := keyUsage(&cs); err != nil {
 			return err
 		}
-		_, err := ctx.verify.Verify(cs.PeerCertificates, time.Now(), names)
-		return err
+		if _, err := ctx.verify.Verify(cs.PeerCertificates, time.Now(), names); err != nil {
+			return err
+		}
+		if len(h.SANs) > 0 && !matchSAN(cs.PeerCertificates[0], h.SANs) {
+			return refused(WrongName, "no subject alternative name of %q is that of the request", cs.PeerCertificates[0].Subject)
+		}
+		return nil
 	}
 	presented := false
 	if ctx.local != nil {

@@ -92,7 +92,8 @@ func TestUpstreamVerification(t *testing.T) {
 		{"name that was sent", &ctx{TrustedCa: inline(ca.Cert())}, tlsctx.ClientConfig{SNI: "a.example", AutoSANs: true}, tlsctx.Target{}, good, "a.example", ""},
 		{"wrong name that was sent", &ctx{TrustedCa: inline(ca.Cert())}, tlsctx.ClientConfig{SNI: "b.example", AutoSANs: true}, tlsctx.Target{}, good, "b.example", "fail_verify_san"},
 		{"replaces the configured", dns("b.example"), tlsctx.ClientConfig{SNI: "a.example", AutoSANs: true}, tlsctx.Target{}, good, "a.example", ""},
-		{"of the request, checked", dns("b.example"), tlsctx.ClientConfig{}, tlsctx.Target{SNI: "a.example", SANs: []secret.SANMatcher{secret.ExactDNS("a.example")}}, good, "a.example", ""},
+		{"of the request, checked", dns("a.example"), tlsctx.ClientConfig{}, tlsctx.Target{SNI: "a.example", SANs: []secret.SANMatcher{secret.ExactDNS("a.example")}}, good, "a.example", ""},
+		{"of the request, and wrong", dns("a.example"), tlsctx.ClientConfig{}, tlsctx.Target{SANs: []secret.SANMatcher{secret.ExactHost("127.0.0.1")}}, good, "", "fail_verify_san"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := c.cfg

@@ -14,17 +14,16 @@ type poolKey struct {
 	transparent bool
 	high        bool
 	loop        int    // where it waits: others may stand in for it
-	sni         string // what its certificate was asked for
-	checked     bool   // … and is good for
+	sni, san    string // what its certificate was asked for, and is good for
 }
 
 func keyFor(o *OpenInfo) poolKey {
-	return poolKey{o.Source, o.Mark, o.Transparent, o.High, o.Loop, o.SNI, o.CheckSNI}
+	return poolKey{o.Source, o.Mark, o.Transparent, o.High, o.Loop, o.SNI, o.SAN}
 }
 
 // plain tells whether the connection has nothing special but its priority.
 func (k *poolKey) plain() bool {
-	return !k.transparent && k.mark == 0 && k.sni == "" && !k.source.Addr().IsValid()
+	return !k.transparent && k.mark == 0 && k.sni == "" && k.san == "" && !k.source.Addr().IsValid()
 }
 
 // exact tells whether the source port is the client's, so that nobody but that one

@@ -161,8 +161,8 @@ var (
 // target says what the host is to its transport socket; raw that the bytes are no requests of ours.
 func (c *Cluster) target(cfg *cluster.Cluster, h *Host, o *OpenInfo, raw bool) *tlsctx.Target {
 	t := &tlsctx.Target{Address: h.String(), Hostname: h.Hostname(), SNI: o.SNI}
-	if o.CheckSNI && o.SNI != "" {
-		t.SANs = []secret.SANMatcher{secret.ExactDNS(o.SNI)}
+	if o.SAN != "" {
+		t.SANs = []secret.SANMatcher{secret.ExactHost(o.SAN)}
 	}
 	if raw {
 		return t

@@ -48,7 +48,7 @@ type OpenInfo struct {
 	HTTP2       bool           // the downstream connection speaks HTTP/2, for clusters that do as it does
 	Fresh       bool           // no pooled connection
 	SNI         string         // the server name that TLS sends instead of the configured one (auto_sni); "" leaves that
-	CheckSNI    bool           // … and the certificate must be good for (auto_san_validation)
+	SAN         string         // what the certificate must be good for, besides the configured names (auto_san_validation); "" is none
 	Loop        int            // the event loop of the downstream connection: one that waits there is preferred
 }
 

@@ -142,6 +142,7 @@ func (e *exchange) head() {
 			e.setHost(host)
 		}
 	}
+	e.serverName()
 	e.mark = h.Mark()
 }
 

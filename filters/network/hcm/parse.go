@@ -55,6 +55,7 @@ func parse(m *hcmv3.HttpConnectionManager, ctx *extension.Context) (*hcm.Config,
 		c.ServerName = defaultServerName
 	}
 	enums(&l, c, m)
+	clientCert(&l, c, m)
 	protocols(&l, c, m)
 	routes(&l, c, m, ctx)
 	chain(&l, c, m, ctx)

@@ -183,6 +183,10 @@ func TestRequestsOverTLS(t *testing.T) {
 		if got := r.value("cluster.a.upstream_cx_connect_fail"); got != 1 {
 			t.Errorf("upstream_cx_connect_fail is %d", got)
 		}
+		// A request may say itself whom it wants: the configured names hold besides.
+		if body, _, err := get(t, c, h, upstream.OpenInfo{SAN: "127.0.0.1"}); err == nil {
+			t.Errorf("%q: a certificate that is not good for the address", body)
+		}
 		if _, reused, err := get(t, c, h, upstream.OpenInfo{}); err != nil || !reused {
 			t.Errorf("the other connection: reused %v, %v", reused, err)
 		}
