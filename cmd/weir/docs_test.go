@@ -101,7 +101,7 @@ func TestStatsDocs(t *testing.T) {
 		{"sds.<name>.", "cmd/weir secretStats", stats.Names[secretStats]()},
 		{"listener_manager.", "proxy.Stats", stats.Names[proxy.Stats]()},
 		{"listener.<address>.", "proxy/listener.Stats", stats.Names[listener.Stats]()},
-		{"listener.<address>.ssl.", "proxy/tlsctx.Stats", stats.Names[tlsctx.Stats]()},
+		{"listener.<address>.ssl., cluster.<name>.ssl., with TLS", "proxy/tlsctx.Stats", stats.Names[tlsctx.Stats]()},
 		{"tls_inspector.", "filters/listener/tlsinspector.Stats", stats.Names[tlsinspector.Stats]()},
 		{"http_inspector.", "filters/listener/httpinspector.Stats", stats.Names[httpinspector.Stats]()},
 		{"proxy_proto.[<stat_prefix>.]", "filters/listener/proxyprotocol.Stats", stats.Names[proxyprotocol.Stats]()},
