@@ -278,6 +278,32 @@ func (s *Socket) tryQuiet(fd uintptr) {
 // direction.
 func (s *Socket) HungUp() bool { return s.hup.Load() }
 
+// Gone tells whether the peer has ended its direction and all its bytes were read,
+// or the socket is closed or broken: whoever works for the peer can stop.
+func (s *Socket) Gone() bool { return s.gone(func([]byte) bool { return false }) }
+
+// GoneAfter is Gone for a peer that takes its leave in bytes: parting tells whether
+// the first five that were not read are such.
+func (s *Socket) GoneAfter(parting func(head []byte) bool) bool { return s.gone(parting) }
+
+func (s *Socket) gone(parting func([]byte) bool) bool {
+	gone := false
+	err := s.d.Control(func(fd uintptr) {
+		var b [5]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		switch {
+		case err == unix.EAGAIN, err == unix.EINTR:
+		case err != nil || n == 0:
+			gone = true
+		case parting(b[:n]):
+			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+			_, err = unix.Poll(p, 0)
+			gone = err == nil && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+		}
+	})
+	return gone || err != nil
+}
+
 // hangUp notes that the peer closed its direction, and tells who asked to know.
 func (s *Socket) hangUp() {
 	s.hup.Store(true)

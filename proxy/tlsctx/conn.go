@@ -108,6 +108,21 @@ func (c *tlsConn) Quiet() bool {
 	return false
 }
 
+// Gone tells whether the peer has left (netio.Socket.Gone); an alert that it left behind does not count.
+func (c *tlsConn) Gone() bool {
+	s := c.Conn.Socket()
+	return s != nil && s.GoneAfter(parting)
+}
+
+// alertLen is the length of an encrypted alert in TLS 1.3: two bytes, their type, and the tag (RFC 8446 §5.2, §6).
+const alertLen = 2 + 1 + 16
+
+// parting tells whether a record is an alert, as its header says, or, of TLS 1.3, its length.
+func parting(head []byte) bool {
+	const alert, data = 21, 23
+	return len(head) == 5 && (head[0] == alert || head[0] == data && int(head[3])<<8|int(head[4]) == alertLen)
+}
+
 // Write implements netio.Conn.
 func (c *tlsConn) Write(p []byte) (int, error) { return c.t.Write(p) }
 

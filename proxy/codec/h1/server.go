@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/weirproxy/weir/proxy/buffer"
 	"github.com/weirproxy/weir/proxy/codec/grammar"
 	"github.com/weirproxy/weir/proxy/conn"
@@ -316,17 +314,8 @@ func (s *Server) Buffered() bool { return s.c.In.Len() > s.pending }
 
 // Gone implements stream.Codec.
 func (s *Server) Gone() bool {
-	sock := s.c.Socket()
-	if sock == nil {
-		return false
-	}
-	gone := false
-	var b [1]byte
-	_ = sock.Control(func(fd uintptr) {
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		gone = err == nil && n == 0 || err != nil && err != unix.EAGAIN && err != unix.EINTR
-	})
-	return gone
+	c, ok := s.c.Conn.(interface{ Gone() bool })
+	return ok && c.Gone()
 }
 
 // Upgrade implements stream.Codec.
