@@ -57,7 +57,7 @@ func (d *decoder) forward(a *routev3.RouteAction, rt *Route) error {
 	f.HashPolicy = hashPolicies(&errs, a.HashPolicy)
 	f.Upgrades = upgrades(&errs, a.UpgradeConfigs)
 	if errs.Len() == 0 {
-		d.lintTimeouts(rt)
+		d.lintTimeouts(rt, a)
 	}
 	return errs.Err()
 }
@@ -212,11 +212,11 @@ func regexRewrite(m *matcherv3.RegexMatchAndSubstitute) (*RegexRewrite, error) {
 func timeouts(errs *fielderr.List, a *routev3.RouteAction, t *Timeouts) {
 	t.Route = errs.Duration("timeout", a.Timeout, defaultTimeout)
 	t.Idle, t.IdleSet = errs.Duration("idle_timeout", a.IdleTimeout, 0), a.IdleTimeout != nil
-	// The two deprecated fields say what max_stream_duration's do.
-	t.GrpcTimeoutHeaderMax, t.GrpcTimeoutHeaderSet = errs.Duration("max_grpc_timeout", a.MaxGrpcTimeout, 0), a.MaxGrpcTimeout != nil
-	t.GrpcTimeoutHeaderOffs = errs.Duration("grpc_timeout_offset", a.GrpcTimeoutOffset, 0)
+	t.MaxGrpc, t.MaxGrpcSet = errs.Duration("max_grpc_timeout", a.MaxGrpcTimeout, 0), a.MaxGrpcTimeout != nil
+	t.GrpcOffset = errs.Duration("grpc_timeout_offset", a.GrpcTimeoutOffset, 0)
 	if m := a.MaxStreamDuration; m != nil {
 		const in = "max_stream_duration."
+		t.Route, t.OfStream = 0, true
 		if m.MaxStreamDuration != nil {
 			t.MaxStreamDuration, t.MaxStreamSet = errs.Duration(in+"max_stream_duration", m.MaxStreamDuration, 0), true
 		}

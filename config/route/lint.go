@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
 )
@@ -14,15 +16,26 @@ func (d *decoder) lint(rt *Route, field, format string, args ...any) {
 	d.t.Lints = append(d.t.Lints, fielderr.Join(path, field)+": "+fmt.Sprintf(format, args...))
 }
 
-// lintTimeouts remarks on a per-try timeout that can never fire.
-func (d *decoder) lintTimeouts(rt *Route) {
+// lintTimeouts remarks on timeouts that can never fire.
+func (d *decoder) lintTimeouts(rt *Route, a *routev3.RouteAction) {
 	f := rt.Forward
+	if f.Timeouts.OfStream && a.Timeout.AsDuration() > 0 {
+		d.lint(rt, "route.timeout", "%v has no effect beside max_stream_duration, as in Envoy", a.Timeout.AsDuration())
+	}
+	if f.Timeouts.OfStream && f.Timeouts.MaxGrpcSet {
+		d.lint(rt, "route.max_grpc_timeout", "has no effect beside max_stream_duration, as in Envoy (use max_stream_duration.grpc_timeout_header_max)")
+	}
 	if f.Retry == nil {
 		return
 	}
 	if f.Retry.PerTry > 0 && f.Timeouts.Route > 0 && f.Retry.PerTry >= f.Timeouts.Route {
 		d.lint(rt, "route.retry_policy.per_try_timeout", "%v is not less than the route's timeout %v: it never fires, and what it would retry is not",
 			f.Retry.PerTry, f.Timeouts.Route)
+	}
+	for tok := range strings.SplitSeq(a.RetryPolicy.GetRetryOn(), ",") {
+		if strings.TrimSpace(tok) == "canceled" {
+			d.lint(rt, "route.retry_policy.retry_on", "canceled is taken for cancelled here; Envoy ignores it")
+		}
 	}
 	if f.Retry.On == 0 {
 		d.lint(rt, "route.retry_policy.retry_on", "empty: nothing is retried but what the request's own headers ask for")

@@ -67,7 +67,7 @@ func TestTimeoutsAndPolicies(t *testing.T) {
         retriable_headers: [{name: x-retry}]
         retriable_request_headers: [{name: ":method", string_match: {exact: GET}}]`)
 	if diff := cmp.Diff(Timeouts{
-		IdleSet: true, MaxStreamDuration: 3 * time.Second, MaxStreamSet: true,
+		IdleSet: true, OfStream: true, MaxStreamDuration: 3 * time.Second, MaxStreamSet: true,
 		GrpcTimeoutHeaderMax: 4 * time.Second, GrpcTimeoutHeaderSet: true, GrpcTimeoutHeaderOffs: 500 * time.Millisecond,
 	}, f.Timeouts); diff != "" {
 		t.Error(diff)
@@ -96,8 +96,13 @@ func TestTimeoutsAndPolicies(t *testing.T) {
 
 func TestDeprecatedGrpcTimeouts(t *testing.T) {
 	f := forwardOf(t, "", "{cluster: c, max_grpc_timeout: 2s, grpc_timeout_offset: 1s}")
-	if to := f.Timeouts; to.GrpcTimeoutHeaderMax != 2*time.Second || !to.GrpcTimeoutHeaderSet || to.GrpcTimeoutHeaderOffs != time.Second {
-		t.Errorf("%+v", to)
+	if diff := cmp.Diff(Timeouts{Route: 15 * time.Second, MaxGrpc: 2 * time.Second, MaxGrpcSet: true, GrpcOffset: time.Second}, f.Timeouts); diff != "" {
+		t.Error(diff)
+	}
+	// As in Envoy, the route timeout does not hold beside max_stream_duration.
+	f = forwardOf(t, "", "{cluster: c, timeout: 5s, max_stream_duration: {}}")
+	if diff := cmp.Diff(Timeouts{OfStream: true}, f.Timeouts); diff != "" {
+		t.Error(diff)
 	}
 }
 

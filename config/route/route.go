@@ -115,14 +115,25 @@ type ClusterWeight struct {
 
 // Timeouts of a route; 0 is off, unset says the HCM's applies.
 type Timeouts struct {
-	Route                 time.Duration // whole response, retries included; default 15 s
-	Idle                  time.Duration // stream idle
-	IdleSet               bool
+	Route   time.Duration // whole response, retries included; default 15 s, and off with OfStream
+	Idle    time.Duration // stream idle
+	IdleSet bool
+
+	// max_stream_duration. OfStream says that the message is there: the route timeout
+	// is then off, and gRPC requests are told the duration in grpc-timeout (Envoy:
+	// usingNewTimeouts).
+	OfStream              bool
 	MaxStreamDuration     time.Duration
 	MaxStreamSet          bool
 	GrpcTimeoutHeaderMax  time.Duration
 	GrpcTimeoutHeaderSet  bool
 	GrpcTimeoutHeaderOffs time.Duration
+
+	// The deprecated max_grpc_timeout and grpc_timeout_offset: the route timeout of
+	// gRPC requests is then that of their grpc-timeout. They do nothing with OfStream.
+	MaxGrpc    time.Duration
+	MaxGrpcSet bool
+	GrpcOffset time.Duration
 }
 
 // RetryOn is a set of retry conditions (Envoy: x-envoy-retry-on and

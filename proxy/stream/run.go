@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/header"
-	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
 )
 
@@ -145,36 +144,6 @@ func (s *Stream) Ended() bool { return s.ended }
 func (s *Stream) SetStatus(code int) {
 	s.Info.Code = code
 	s.Response.Set(header.Status, strconv.AppendInt(s.statusBuffer[:0], int64(code), 10))
-}
-
-// Reply answers with a response of our own (Envoy: local reply): a plain text
-// body, or none. Header fields already in s.Response are kept.
-func (s *Stream) Reply(code int, f info.Flags, details, body string) {
-	if s.replied {
-		return
-	}
-	s.SetStatus(code)
-	s.Info.Flags |= f
-	s.Info.Details = details
-	s.replyBody = append(s.replyBody[:0], body...)
-	s.Response.Del(header.TransferEncoding)
-	if len(s.replyBody) > 0 {
-		s.Response.SetInt(header.ContentLength, int64(len(s.replyBody)))
-		if !s.Response.Has(header.ContentType) {
-			s.Response.AddString(header.ContentType, "text/plain")
-		}
-	} else if !s.HeadRequest {
-		s.Response.SetInt(header.ContentLength, 0)
-	}
-	end := len(s.replyBody) == 0 || s.HeadRequest
-	if !s.BodyDone() {
-		s.MustClose() // nobody reads the rest of the request
-	}
-	if err := s.SendHeaders(end); err != nil || end {
-		return
-	}
-	// The error, if any, is seen again when the codec flushes.
-	_ = s.SendBody(s.replyBody, true)
 }
 
 // End runs StreamEnd of every filter, in chain order.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -32,19 +33,25 @@ func TestWants(t *testing.T) {
 	perTry.fired = perTryTimeout
 	whole := failed(info.UpstreamRequestTimeout, true)
 	whole.fired = routeTimeout
+	refused := failed(info.UpstreamRemoteReset, true)
+	refused.reset = &codec.ResetError{Remote: true, Unprocessed: true, Reason: "remote_refused_stream_reset"}
+	cancelled := failed(info.UpstreamRemoteReset, true)
+	cancelled.reset = &codec.ResetError{Remote: true, Reason: "remote_reset"}
 	for _, c := range []struct {
 		on      string
 		yes, no []*outcome
 	}{
 		{"5xx", []*outcome{answered(500), answered(503), reset, connect, perTry}, []*outcome{answered(404), whole, failed(info.UpstreamOverflow, false), failed(info.NoHealthyUpstream, false), answered(503, "x-envoy-ratelimited", "true")}},
 		{"gateway-error", []*outcome{answered(502), answered(503), answered(504), reset}, []*outcome{answered(500), answered(501)}},
-		{"reset", []*outcome{reset, perTry}, []*outcome{answered(503)}},
+		{"reset", []*outcome{reset, perTry, refused, cancelled}, []*outcome{answered(503)}},
+		{"refused-stream", []*outcome{refused}, []*outcome{reset, cancelled, connect, answered(503)}},
 		{"connect-failure", []*outcome{connect}, []*outcome{reset, answered(503), perTry}},
-		{"reset-before-request", []*outcome{connect}, []*outcome{reset}},
+		{"reset-before-request", []*outcome{connect}, []*outcome{reset, refused}},
 		{"retriable-4xx", []*outcome{answered(409)}, []*outcome{answered(404), reset}},
 		{"envoy-ratelimited", []*outcome{answered(429, "x-envoy-ratelimited", "true")}, []*outcome{answered(429)}},
 		{"retriable-status-codes", []*outcome{answered(418)}, []*outcome{answered(419), reset}},
 		{"cancelled", []*outcome{answered(200, "grpc-status", "1")}, []*outcome{answered(200, "grpc-status", "4"), answered(500)}},
+		{"canceled", []*outcome{answered(200, "grpc-status", "1")}, []*outcome{answered(200, "grpc-status", "x")}},
 		{"deadline-exceeded", []*outcome{answered(200, "grpc-status", "4")}, []*outcome{answered(200, "grpc-status", "0")}},
 		{"resource-exhausted", []*outcome{answered(200, "grpc-status", "8")}, []*outcome{answered(200)}},
 		{"internal", []*outcome{answered(200, "grpc-status", "13")}, []*outcome{answered(200, "grpc-status", "14")}},
@@ -81,6 +88,15 @@ func TestNext(t *testing.T) {
 	p = plan{}
 	if d := p.next(dead, []byte("POST")); d.verdict != giveUp {
 		t.Errorf("POST on a dead pooled connection: %+v", d)
+	}
+	dead.reset = &codec.ResetError{Remote: true, Reason: "remote_reset"}
+	p = plan{}
+	if d := p.next(dead, []byte("GET")); d.verdict != giveUp {
+		t.Errorf("a reset that the server meant: %+v", d)
+	}
+	dead.reset.Unprocessed = true
+	if d := p.next(dead, []byte("POST")); d.verdict != retry || !d.free {
+		t.Errorf("a POST that the server never saw: %+v", d)
 	}
 	p = plan{on: route.On5xx, policy: &route.RetryPolicy{}}
 	if d := p.next(answered(503), []byte("GET")); d.verdict != deliver || d.flag != info.UpstreamRetryLimitExceeded {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stream"
@@ -66,12 +67,9 @@ func matchesAny(l []route.HeaderMatcher, h *header.Headers, sc *match.Scratch) b
 // fromHeaders takes the retry policy that the request itself carries (Envoy:
 // x-envoy-retry-on, x-envoy-max-retries).
 func (p *plan) fromHeaders(h *header.Headers) {
-	for _, n := range []header.Name{xEnvoyRetryOn, xEnvoyRetryGrpcOn} {
+	for _, n := range [...]header.Name{xEnvoyRetryOn, xEnvoyRetryGrpcOn} {
 		if v, ok := h.Get(n); ok {
-			for _, tok := range bytes.Split(v, []byte(",")) {
-				on, _ := route.ParseRetryOn(string(bytes.TrimSpace(tok)))
-				p.on |= on
-			}
+			p.on |= route.RetryOnHeader(v, n == xEnvoyRetryGrpcOn)
 			if p.left == 0 {
 				p.left = 1
 			}
@@ -162,9 +160,7 @@ func (p *plan) next(o *outcome, method []byte) decision {
 	if o.gone || o.client != nil {
 		return decision{verdict: giveUp}
 	}
-	// RFC 9110 §9.2.2: a connection that was closed while idle took nothing with
-	// it, so an idempotent request goes once more, to a connection of its own.
-	if o.err != nil && o.reused && o.silent && o.fired == noTimeout && !p.freshOnce && idempotent(method) {
+	if o.err != nil && o.reused && o.silent && o.fired == noTimeout && !p.freshOnce && untouched(o, method) {
 		p.freshOnce = true
 		return decision{verdict: retry, free: true}
 	}
@@ -179,6 +175,17 @@ func (p *plan) next(o *outcome, method []byte) decision {
 		return d
 	}
 	return decision{verdict: retry}
+}
+
+// untouched tells whether a request that a connection took with it may be sent once
+// more, to another one, whatever the policy. One that was closed while idle took
+// nothing with it (RFC 9110 §9.2.2: if the request is idempotent); a stream that was
+// never looked at says so (RFC 9113 §8.7: whatever the request).
+func untouched(o *outcome, method []byte) bool {
+	if o.reset != nil {
+		return o.reset.Unprocessed
+	}
+	return idempotent(method)
 }
 
 // without is the decision when no further try is made.
@@ -218,6 +225,8 @@ func (p *plan) wantsAfterError(o *outcome) bool {
 		return true
 	case p.on&route.OnConnectFailure != 0 && e.Flag.Has(info.UpstreamConnectionFailure):
 		return true
+	case p.on&route.OnRefusedStream != 0 && o.reset != nil && o.reset.Unprocessed:
+		return true
 	}
 	return p.on&route.OnResetBeforeRequest != 0 && !e.Sent
 }
@@ -248,7 +257,8 @@ func (p *plan) wantsAfterResponse(o *outcome) bool {
 		}
 	}
 	if p.on >= route.OnGrpcCancelled {
-		return p.on&grpcCondition(o.head.Value(header.GrpcStatus)) != 0
+		st, ok := grpc.In(o.head)
+		return ok && p.on&grpcCondition(st) != 0
 	}
 	return false
 }
@@ -263,20 +273,29 @@ func contains(l []uint32, code int) bool {
 }
 
 // grpcCondition gives the condition that a grpc-status meets.
-func grpcCondition(status []byte) route.RetryOn {
-	switch string(status) {
-	case "1":
+func grpcCondition(s grpc.Status) route.RetryOn {
+	switch s {
+	case grpc.Canceled:
 		return route.OnGrpcCancelled
-	case "4":
+	case grpc.DeadlineExceeded:
 		return route.OnGrpcDeadlineExceeded
-	case "8":
+	case grpc.ResourceExhausted:
 		return route.OnGrpcResourceExhausted
-	case "13":
+	case grpc.Internal:
 		return route.OnGrpcInternal
-	case "14":
+	case grpc.Unavailable:
 		return route.OnGrpcUnavailable
 	}
 	return 0
+}
+
+// judged is the status that outlier detection goes by: what a gRPC response says of
+// itself in its head counts for more than 200 (Envoy: Filter::onUpstreamHeaders).
+func (e *exchange) judged(o *outcome) int {
+	if st, ok := grpc.In(o.head); ok && grpc.Is(&e.s.Request) {
+		return st.HTTP()
+	}
+	return o.code
 }
 
 // idempotent tells whether a method may be repeated by a proxy (RFC 9110 §9.2.2).

@@ -107,3 +107,34 @@ func TestLocalReplies(t *testing.T) {
 	f("/direct", 418, "teapot")
 	f("/nowhere", 404, "")
 }
+
+// TestLocalRepliesToGRPC: 200, and in grpc-status what stands for the status.
+func TestLocalRepliesToGRPC(t *testing.T) {
+	o := rig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	routes := `{"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[
+	 {"match":{"path":"/slow"},"route":{"cluster":"a","timeout":"0.05s"}},
+	 {"match":{"path":"/long"},"route":{"cluster":"a","max_stream_duration":{"grpc_timeout_header_max":"0s"}}},
+	 {"match":{"path":"/dead"},"route":{"cluster":"dead"}},
+	 {"match":{"path":"/own"},"direct_response":{"status":403},"response_headers_to_add":[{"header":{"key":"grpc-status","value":"5"}}]},
+	 {"match":{"path":"/direct"},"direct_response":{"status":401,"body":{"inline_string":"100 %"}}}]}]}`
+	r := newRig(t, routes, map[string]string{"a": o, "dead": rig.DeadAddr(t)})
+	c := rig.Client(t)
+	for _, x := range []struct{ method, path, status, message string }{
+		{"POST", "/nowhere", "12", ""},
+		{"POST", "/slow", "14", "upstream request timeout"},
+		{"POST", "/long", "4", "downstream duration timeout"},
+		{"POST", "/dead", "14", "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"},
+		{"POST", "/direct", "16", "100 %25"},
+		{"HEAD", "/direct", "16", ""},
+		{"POST", "/own", "5", ""},
+	} {
+		a := r.Do(c, x.method, x.path, "content-type", "application/grpc+proto", "grpc-timeout", "50m")
+		if a.Code != 200 || a.Body != "" || a.Header.Get("content-type") != "application/grpc" || a.Header.Get("content-length") != "0" ||
+			a.Header.Get("grpc-status") != x.status || a.Header.Get("grpc-message") != x.message {
+			t.Errorf("%s %s: %d %q %v", x.method, x.path, a.Code, a.Body, a.Header)
+		}
+	}
+	if a := r.Do(c, "POST", "/direct", "content-type", "application/grpc-web"); a.Code != 401 || a.Body != "100 %" {
+		t.Errorf("gRPC-Web: %d %q", a.Code, a.Body)
+	}
+}

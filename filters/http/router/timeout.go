@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stream"
@@ -29,11 +30,11 @@ func (b *bounds) set(s *stream.Stream, fw *route.Forward) {
 	if t.IdleSet {
 		b.idle = t.Idle
 	}
-	if t.MaxStreamSet {
-		b.max = time.Time{}
-		if t.MaxStreamDuration > 0 {
-			b.max = s.Info.Start.Add(t.MaxStreamDuration)
-		}
+	if t.OfStream {
+		b.ofStream(s, t)
+	}
+	if t.MaxGrpcSet && !t.OfStream && grpc.Is(&s.Request) {
+		b.route = routeOfGRPC(s.Request.Value(grpcTimeout), t)
 	}
 	if fw.Retry != nil {
 		b.perTry, b.perTryIdle = fw.Retry.PerTry, fw.Retry.PerTryIdle
@@ -50,43 +51,69 @@ func (b *bounds) set(s *stream.Stream, fw *route.Forward) {
 	if b.route > 0 && b.perTry >= b.route {
 		b.perTry = 0 // the route timeout comes first anyway
 	}
-	if t.GrpcTimeoutHeaderSet {
-		b.grpc(s, t)
+	if t.MaxGrpcSet && !t.OfStream && grpc.Is(h) {
+		if d := b.expected(time.Time{}); d > 0 {
+			tellGRPC(h, d)
+		}
 	}
 }
 
-// grpc applies grpc-timeout (Envoy: MaxStreamDuration.grpc_timeout_header_max).
-func (b *bounds) grpc(s *stream.Stream, t *route.Timeouts) {
-	d, ok := grpcTimeout(s.Request.Value(grpcTimeoutName))
-	if !ok {
+// ofStream takes the bounds of max_stream_duration: what the request's grpc-timeout
+// says, if the route wants that, else the route's own, else the connection
+// manager's. gRPC servers are told (Envoy: ActiveStream::refreshDurationTimeout).
+func (b *bounds) ofStream(s *stream.Stream, t *route.Timeouts) {
+	h := &s.Request
+	var d time.Duration
+	limited := true
+	asked, ok := grpc.ParseTimeout(h.Value(grpcTimeout))
+	switch {
+	case ok && t.GrpcTimeoutHeaderSet:
+		d = asked
+		if t.GrpcTimeoutHeaderMax > 0 {
+			d = min(d, t.GrpcTimeoutHeaderMax)
+		}
+		d = max(d-t.GrpcTimeoutHeaderOffs, 0)
+	case t.MaxStreamSet:
+		d, limited = t.MaxStreamDuration, t.MaxStreamDuration > 0
+	case !s.MaxDeadline.IsZero():
+		d = s.MaxDeadline.Sub(s.Info.Start)
+	default:
+		limited = false
+	}
+	isGRPC := grpc.Is(h)
+	if limited {
+		b.max = s.Info.Start.Add(d)
+		if isGRPC {
+			tellGRPC(h, d)
+		}
 		return
 	}
-	if t.GrpcTimeoutHeaderMax > 0 {
-		d = min(d, t.GrpcTimeoutHeaderMax)
+	if isGRPC && !s.MaxDeadline.IsZero() {
+		h.Del(grpcTimeout) // the route lifted the bound that the connection manager set
 	}
-	if t.GrpcTimeoutHeaderOffs > 0 {
-		d = max(d-t.GrpcTimeoutHeaderOffs, 0)
-	}
-	b.max = s.Info.Start.Add(d)
+	b.max = time.Time{}
 }
 
-var grpcTimeoutName = header.Intern("grpc-timeout")
-
-// grpcTimeout reads 1*8DIGIT TimeoutUnit (gRPC over HTTP/2, Requests).
-func grpcTimeout(v []byte) (time.Duration, bool) {
-	if len(v) < 2 || len(v) > 9 {
-		return 0, false
+// routeOfGRPC is the route timeout of a gRPC request where max_grpc_timeout is set:
+// its own grpc-timeout up to that, where 0 is for ever (Envoy:
+// FilterUtility::finalTimeout).
+func routeOfGRPC(v []byte, t *route.Timeouts) time.Duration {
+	d, _ := grpc.ParseTimeout(v)
+	if t.GrpcOffset < d {
+		d -= t.GrpcOffset
 	}
-	n, err := strconv.ParseUint(string(v[:len(v)-1]), 10, 32)
-	if err != nil {
-		return 0, false
+	if t.MaxGrpc > 0 && (d == 0 || d > t.MaxGrpc) {
+		d = t.MaxGrpc
 	}
-	unit := map[byte]time.Duration{
-		'H': time.Hour, 'M': time.Minute, 'S': time.Second,
-		'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
-	}[v[len(v)-1]]
-	return time.Duration(n) * unit, unit > 0
+	return d
 }
+
+func tellGRPC(h *header.Headers, d time.Duration) {
+	var v [16]byte
+	h.Set(grpcTimeout, grpc.AppendTimeout(v[:0], d))
+}
+
+var grpcTimeout = header.Intern("grpc-timeout")
 
 func milliseconds(h *header.Headers, n header.Name) (time.Duration, bool) {
 	v, ok := h.Get(n)
