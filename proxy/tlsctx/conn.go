@@ -19,7 +19,10 @@ type tlsConn struct {
 	drained bool // the TLS layer has no plain bytes; owned by the reading goroutine
 }
 
-func newConn(c netio.Conn, t *tls.Conn, w *wire) *tlsConn { return &tlsConn{Conn: c, t: t, w: w} }
+func newConn(c netio.Conn, t *tls.Conn, w *wire) *tlsConn {
+	w.keeps = true
+	return &tlsConn{Conn: c, t: t, w: w}
+}
 
 // Read implements netio.Conn.
 func (c *tlsConn) Read(p []byte) (int, error) {
@@ -123,8 +126,25 @@ func parting(head []byte) bool {
 	return len(head) == 5 && (head[0] == alert || head[0] == data && int(head[3])<<8|int(head[4]) == alertLen)
 }
 
-// Write implements netio.Conn.
-func (c *tlsConn) Write(p []byte) (int, error) { return c.t.Write(p) }
+// Write implements netio.Conn. After a deadline it can go on: bytes that it counts as written are sent by the next Write, also of
+// nothing.
+func (c *tlsConn) Write(p []byte) (int, error) {
+	if err := c.w.flush(); err != nil {
+		return 0, err
+	}
+	n := 0
+	for n < len(p) {
+		k, err := c.t.Write(p[n:min(len(p), n+joined)])
+		n += k
+		if err != nil {
+			return n, err
+		}
+		if c.w.kept() {
+			return n, os.ErrDeadlineExceeded
+		}
+	}
+	return n, nil
+}
 
 // joined is the most, in bytes, that Writev copies to make one TLS record of two pieces.
 const joined = 16 << 10
@@ -136,12 +156,12 @@ func (c *tlsConn) Writev(a, b []byte) (int, error) {
 		defer buf.Discard()
 		buf.Append(a)
 		buf.Append(b)
-		return c.t.Write(buf.Bytes())
+		return c.Write(buf.Bytes())
 	}
 	n := 0
 	for _, p := range [2][]byte{a, b} {
 		if len(p) > 0 {
-			k, err := c.t.Write(p)
+			k, err := c.Write(p)
 			n += k
 			if err != nil {
 				return n, err

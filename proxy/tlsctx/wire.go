@@ -1,8 +1,11 @@
 package tlsctx
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/buffer"
@@ -21,6 +24,11 @@ type wire struct {
 	header [recordHeader]byte
 	have   int // bytes of the header of a record that have been handed out
 	left   int // bytes of its body that have not
+
+	keeps bool // the handshake is over; set once, by the handshake's goroutine
+
+	wmu sync.Mutex
+	out buffer.Buf // guarded by wmu: encrypted, and not yet sent
 }
 
 // recordHeader is the length of what comes before a record: its type, version and length (RFC 8446 §5.1).
@@ -91,8 +99,46 @@ func (nothing) Temporary() bool { return true }
 
 var errNothing net.Error = nothing{}
 
-// Write implements net.Conn.
-func (w *wire) Write(p []byte) (int, error) { return w.c.Write(p) }
+// Write implements net.Conn. Once the handshake is over, what a deadline kept from being sent is kept, and sent before all else: to
+// crypto/tls a write that was cut short is the end of the connection, and a codec ends one only to go on later.
+func (w *wire) Write(p []byte) (int, error) {
+	w.wmu.Lock()
+	defer w.wmu.Unlock()
+	n, err := 0, w.send()
+	if err == nil {
+		n, err = w.c.Write(p)
+	}
+	if w.keeps && errors.Is(err, os.ErrDeadlineExceeded) {
+		w.out.Append(p[n:])
+		return len(p), nil
+	}
+	return n, err
+}
+
+// flush sends what was kept.
+func (w *wire) flush() error {
+	w.wmu.Lock()
+	defer w.wmu.Unlock()
+	return w.send()
+}
+
+// send is flush; the lock is held.
+func (w *wire) send() error {
+	if w.out.Len() == 0 {
+		return nil
+	}
+	n, err := w.c.Write(w.out.Bytes())
+	w.out.Consume(n)
+	w.out.Release()
+	return err
+}
+
+// kept tells whether something was.
+func (w *wire) kept() bool {
+	w.wmu.Lock()
+	defer w.wmu.Unlock()
+	return w.out.Len() > 0
+}
 
 // Close implements net.Conn.
 func (w *wire) Close() error { return w.c.Close() }
