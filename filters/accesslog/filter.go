@@ -64,7 +64,7 @@ func parseFilter(l *fielderr.List, path string, m *accesslogv3.AccessLogFilter) 
 	case *accesslogv3.AccessLogFilter_TraceableFilter:
 		l.Addf(at("traceable_filter"), "not supported: there is no tracing")
 	case *accesslogv3.AccessLogFilter_GrpcStatusFilter:
-		l.Addf(at("grpc_status_filter"), "not supported")
+		return parseGRPCStatuses(l, at("grpc_status_filter.statuses"), f.GrpcStatusFilter)
 	case *accesslogv3.AccessLogFilter_ExtensionFilter:
 		l.Addf(at("extension_filter"), "not supported")
 	case *accesslogv3.AccessLogFilter_MetadataFilter:

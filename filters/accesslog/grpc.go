@@ -1,12 +1,13 @@
 package accesslog
 
 import (
-	"bytes"
 	"fmt"
-	"strconv"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+
+	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/proxy/conn"
-	"github.com/weirproxy/weir/proxy/header"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/stream"
 )
 
@@ -16,28 +17,6 @@ const (
 	grpcSnake
 	grpcNumber
 )
-
-// grpcNames are the status codes' names, camel and snake case
-// (https://grpc.io/docs/guides/status-codes; Envoy spells Canceled with one l).
-var grpcNames = [...][2]string{
-	{"OK", "OK"},
-	{"Canceled", "CANCELLED"},
-	{"Unknown", "UNKNOWN"},
-	{"InvalidArgument", "INVALID_ARGUMENT"},
-	{"DeadlineExceeded", "DEADLINE_EXCEEDED"},
-	{"NotFound", "NOT_FOUND"},
-	{"AlreadyExists", "ALREADY_EXISTS"},
-	{"PermissionDenied", "PERMISSION_DENIED"},
-	{"ResourceExhausted", "RESOURCE_EXHAUSTED"},
-	{"FailedPrecondition", "FAILED_PRECONDITION"},
-	{"Aborted", "ABORTED"},
-	{"OutOfRange", "OUT_OF_RANGE"},
-	{"Unimplemented", "UNIMPLEMENTED"},
-	{"Internal", "INTERNAL"},
-	{"Unavailable", "UNAVAILABLE"},
-	{"DataLoss", "DATA_LOSS"},
-	{"Unauthenticated", "UNAUTHENTICATED"},
-}
 
 func grpcArg(o *op, args string) error {
 	switch args {
@@ -52,58 +31,49 @@ func grpcArg(o *op, args string) error {
 	return nil
 }
 
-var grpcType = []byte("application/grpc")
-
 // grpcStatus is that of a gRPC request: of the trailers, else of the headers,
 // else what stands for the HTTP status.
 func grpcStatus(dst []byte, o *op, _ *conn.Conn, s *stream.Stream) ([]byte, kind) {
-	if s == nil {
+	if s == nil || !grpc.Is(&s.Request) {
 		return dst, none
 	}
-	ct := s.Request.Value(header.ContentType)
-	if !bytes.HasPrefix(ct, grpcType) || len(ct) > len(grpcType) && ct[len(grpcType)] != '+' && ct[len(grpcType)] != ';' {
-		return dst, none
-	}
-	v, ok := s.ResponseTrailers.Get(header.GrpcStatus)
-	if !ok {
-		v, ok = s.Response.Get(header.GrpcStatus)
-	}
-	n := -1
+	st, ok := grpc.Of(&s.Response, &s.ResponseTrailers, s.Info.Code)
 	switch {
-	case ok:
-		if d, err := strconv.Atoi(string(v)); err == nil && d >= 0 {
-			n = d
-		}
-	case s.Info.Code == 0:
+	case !ok:
 		return dst, none
-	default:
-		n = grpcOfHTTP(s.Info.Code)
+	case o.flag == grpcNumber && st != grpc.Invalid:
+		return appendNumber(dst, uint64(st))
+	case o.flag == grpcSnake:
+		return append(dst, st.Snake()...), text
 	}
-	switch {
-	case n < 0:
-		return append(dst, "InvalidCode"...), text
-	case o.flag == grpcNumber:
-		return appendNumber(dst, uint64(n))
-	case n >= len(grpcNames):
-		return strconv.AppendInt(dst, int64(n), 10), text
-	}
-	return append(dst, grpcNames[n][o.flag]...), text
+	return append(dst, st.String()...), text
 }
 
-// grpcOfHTTP maps a status as gRPC clients do
-// (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
-func grpcOfHTTP(code int) int {
-	switch code {
-	case 400:
-		return 13 // Internal
-	case 401:
-		return 16 // Unauthenticated
-	case 403:
-		return 7 // PermissionDenied
-	case 404:
-		return 12 // Unimplemented
-	case 429, 502, 503, 504:
-		return 14 // Unavailable
+// grpcFilter logs by the status of a call (Envoy: GrpcStatusFilter). Requests that
+// are not gRPC have a status too: what stands for the HTTP status.
+type grpcFilter struct {
+	statuses uint32 // a bit for each
+	exclude  bool
+}
+
+func parseGRPCStatuses(l *fielderr.List, path string, m *accesslogv3.GrpcStatusFilter) Filter {
+	f := grpcFilter{exclude: m.GetExclude()}
+	for i, s := range m.GetStatuses() {
+		if !grpc.Status(s).Known() {
+			l.Addf(fielderr.Index(path, i), "unknown value %d", s)
+			continue
+		}
+		f.statuses |= 1 << s
 	}
-	return 2 // Unknown
+	return f
+}
+
+func (f grpcFilter) Logs(_ *conn.Conn, s *stream.Stream) bool {
+	st := grpc.Unknown
+	if s != nil {
+		if got, ok := grpc.Of(&s.Response, &s.ResponseTrailers, s.Info.Code); ok {
+			st = got
+		}
+	}
+	return (st.Known() && f.statuses>>st&1 != 0) != f.exclude
 }

@@ -245,13 +245,14 @@ func TestGrpcStatus(t *testing.T) {
 	}{
 		{"application/grpc", "0", "", 200, "OK/OK/0"},
 		{"application/grpc", "", "5", 200, "NotFound/NOT_FOUND/5"},
-		{"application/grpc;x", "99", "", 200, "99/99/99"},
+		{"application/grpc+x", "99", "", 200, "99/99/99"},
 		{"application/grpc", "x", "", 200, "InvalidCode/InvalidCode/InvalidCode"},
 		{"application/grpc", "", "", 503, "Unavailable/UNAVAILABLE/14"},
 		{"application/grpc", "", "", 404, "Unimplemented/UNIMPLEMENTED/12"},
 		{"application/grpc", "", "", 200, "Unknown/UNKNOWN/2"},
 		{"application/grpc", "", "", 0, "-/-/-"},
 		{"application/grpc-web", "0", "", 200, "-/-/-"},
+		{"application/grpc;x", "0", "", 200, "-/-/-"}, // no gRPC to Envoy either
 		{"text/plain", "0", "", 200, "-/-/-"},
 	} {
 		s := stream.New(stream.NewChain(nil, new(stream.Slots), nil))
