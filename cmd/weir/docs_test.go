@@ -12,6 +12,7 @@ import (
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/filters/http/cors"
 	"github.com/weirproxy/weir/filters/http/fault"
+	"github.com/weirproxy/weir/filters/http/grpcstats"
 	"github.com/weirproxy/weir/filters/http/localratelimit"
 	"github.com/weirproxy/weir/filters/listener/httpinspector"
 	"github.com/weirproxy/weir/filters/listener/proxyprotocol"
@@ -118,6 +119,8 @@ func TestStatsDocs(t *testing.T) {
 			{Kind: stats.KindCounter, Name: "upstream_rq_<class>xx"},
 			{Kind: stats.KindCounter, Name: "upstream_rq_<status>"},
 		}},
+		{"cluster.<name>.grpc.[<service>.<method>.]", "filters/http/grpcstats.Stats; with the first call", append(stats.Names[grpcstats.Stats](),
+			stats.Name{Kind: stats.KindCounter, Name: "<grpc-status>"})},
 		{"cluster.<name>.circuit_breakers.<priority>., with track_remaining", "proxy/upstream.Remaining", stats.Names[upstream.Remaining]()},
 		{"cluster.<name>.outlier_detection., when configured", "proxy/upstream.OutlierStats", stats.Names[upstream.OutlierStats]()},
 		{"filesystem.", "filters/accesslog/file.Stats", stats.Names[file.Stats]()},

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/filters/accesslog/stream"
 	"github.com/weirproxy/weir/filters/http/cors"
 	"github.com/weirproxy/weir/filters/http/fault"
+	"github.com/weirproxy/weir/filters/http/grpcstats"
 	"github.com/weirproxy/weir/filters/http/headermutation"
 	"github.com/weirproxy/weir/filters/http/healthcheck"
 	"github.com/weirproxy/weir/filters/http/localratelimit"
@@ -52,6 +53,7 @@ func Filters() []*extension.Factory {
 		healthcheck.Factory(),
 		cors.Factory(),
 		fault.Factory(),
+		grpcstats.Factory(),
 		localratelimit.Factory(),
 		headermutation.Factory(),
 		router.Factory(),

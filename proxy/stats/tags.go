@@ -31,6 +31,8 @@ var tagRules = [...]struct {
 	{"envoy.proxy_protocol_prefix", "proxy_proto.$.**"},
 	{"envoy.rbac_prefix", "$.rbac.**"},
 	{"envoy.rbac_http_prefix", "http.*.rbac.$.**"},
+	{"envoy.grpc_bridge_service", "cluster.*.grpc.$.*.*"},
+	{"envoy.grpc_bridge_method", "cluster.*.grpc.*.$.*"},
 	{"envoy.cluster_name", "cluster.$.**"},
 	{"envoy.http_conn_manager_prefix", "listener.*.http.$.**"},
 	{"envoy.http_conn_manager_prefix", "http.$.**"},
