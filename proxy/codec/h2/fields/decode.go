@@ -1,23 +1,19 @@
 package fields
 
 import (
-	"strings"
-
-	"golang.org/x/net/http2/hpack"
+	"bytes"
 
 	"github.com/weirproxy/weir/proxy/codec/grammar"
+	"github.com/weirproxy/weir/proxy/codec/h2/hpack"
 	"github.com/weirproxy/weir/proxy/header"
 )
-
-// maxString is the longest name or value that is decompressed at all, in bytes,
-// before the limit on the section is looked at.
-const maxString = 1 << 20
 
 // A Decoder decompresses and checks the field blocks of one direction of a
 // connection. It decodes every block to its end, whatever is wrong with it, so that
 // its table stays that of the peer; what follows a mistake is not looked at.
 type Decoder struct {
-	hp *hpack.Decoder
+	hp   *hpack.Decoder
+	take func(name, value []byte) bool // emit, made once
 
 	// of the section under way
 	kind    Kind
@@ -25,7 +21,7 @@ type Decoder struct {
 	lim     *Limits
 	m       *Message
 	err     error
-	size    uint32
+	size    uint64
 	seen    uint8 // pseudo-headers, a bit each
 	fields  bool  // an ordinary field came
 	hosts   int
@@ -45,9 +41,8 @@ const (
 // NewDecoder makes a Decoder with a table of at most that many bytes
 // (SETTINGS_HEADER_TABLE_SIZE, RFC 9113 §6.5.2).
 func NewDecoder(tableSize uint32) *Decoder {
-	d := new(Decoder)
-	d.hp = hpack.NewDecoder(tableSize, d.emit)
-	d.hp.SetMaxStringLength(maxString)
+	d := &Decoder{hp: hpack.NewDecoder(tableSize)}
+	d.take = d.emit
 	return d
 }
 
@@ -83,16 +78,14 @@ func (d *Decoder) Trailers(block []byte, h *header.Headers, lim *Limits, m *Mess
 
 // Discard decodes a block that nobody wants, for the table's sake.
 func (d *Decoder) Discard(block []byte) error {
-	d.hp.SetEmitEnabled(false)
-	return d.write(block)
+	return d.write(block, nil)
 }
 
 func (d *Decoder) decode(k Kind, block []byte, h *header.Headers, lim *Limits, m *Message) error {
 	*m = Message{ContentLength: -1}
 	d.kind, d.h, d.lim, d.m = k, h, lim, m
 	d.err, d.size, d.seen, d.fields, d.hosts, d.cookies = nil, 0, 0, false, 0, 0
-	d.hp.SetEmitEnabled(true)
-	if err := d.write(block); err != nil {
+	if err := d.write(block, d.take); err != nil {
 		return err
 	}
 	if d.err == nil && d.cookies > 1 {
@@ -101,63 +94,50 @@ func (d *Decoder) decode(k Kind, block []byte, h *header.Headers, lim *Limits, m
 	return d.err
 }
 
-func (d *Decoder) write(block []byte) error {
-	if _, err := d.hp.Write(block); err != nil {
-		return ErrCompression
-	}
-	if err := d.hp.Close(); err != nil {
+func (d *Decoder) write(block []byte, take func(name, value []byte) bool) error {
+	if d.hp.Decode(block, take) != nil {
 		return ErrCompression
 	}
 	return nil
 }
 
-// refuse notes what is wrong; the rest of the block is only decompressed.
-func (d *Decoder) refuse(err error) {
-	d.err = err
-	d.hp.SetEmitEnabled(false)
-}
-
-// emit takes one field.
-func (d *Decoder) emit(f hpack.HeaderField) {
-	d.size += f.Size()
-	d.m.Size += len(f.Name) + len(f.Value)
+// emit takes one field, and tells whether another is wanted: not after a mistake.
+func (d *Decoder) emit(name, value []byte) bool {
+	n := len(name) + len(value)
+	d.size += uint64(n) + 32
+	d.m.Size += n
 	d.m.Fields++
 	switch {
-	case d.size > d.lim.MaxListSize:
-		d.refuse(ErrSize)
+	case d.size > uint64(d.lim.MaxListSize):
+		d.err = ErrSize
 	case d.lim.MaxCount > 0 && d.m.Fields > d.lim.MaxCount:
-		d.refuse(ErrCount)
-	case len(f.Name) > 0 && f.Name[0] == ':':
-		if err := d.pseudo(f.Name, f.Value); err != nil {
-			d.refuse(err)
-		}
+		d.err = ErrCount
+	case len(name) > 0 && name[0] == ':':
+		d.err = d.pseudo(name, value)
 	default:
 		d.fields = true
-		if err := d.field(f.Name, f.Value); err != nil {
-			d.refuse(err)
-		}
+		d.err = d.field(name, value)
 	}
+	return d.err == nil
 }
 
 // field takes an ordinary field.
-func (d *Decoder) field(name, value string) error {
+func (d *Decoder) field(name, v []byte) error {
 	if !validName(name) {
 		return ErrName
 	}
-	v := bytesOf(value)
-	if !grammar.ValidValue(v) || padded(value) {
+	if !grammar.ValidValue(v) || padded(v) {
 		return ErrValue
 	}
-	if d.lim.Underscores != AllowUnderscores && strings.IndexByte(name, '_') >= 0 {
+	if d.lim.Underscores != AllowUnderscores && bytes.IndexByte(name, '_') >= 0 {
 		if d.lim.Underscores == RejectUnderscores {
 			return ErrUnderscore
 		}
 		return nil
 	}
-	n := bytesOf(name)
-	keep, err := d.known(header.Lookup(n), v)
+	keep, err := d.known(header.Lookup(name), v)
 	if keep && err == nil {
-		d.h.AddRaw(n, v)
+		d.h.AddRaw(name, v)
 	}
 	return err
 }
@@ -248,7 +228,7 @@ func (d *Decoder) joinCookies() {
 	d.h.Set(header.Cookie, all)
 }
 
-func padded(v string) bool {
+func padded(v []byte) bool {
 	return len(v) > 0 && (v[0] == ' ' || v[0] == '\t' || v[len(v)-1] == ' ' || v[len(v)-1] == '\t')
 }
 
@@ -256,9 +236,9 @@ func padded(v string) bool {
 const maxName = 1<<16 - 1
 
 // validName tells whether a name is a token without upper case.
-func validName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' || !grammar.TokenByte(c) {
+func validName(s []byte) bool {
+	for _, c := range s {
+		if 'A' <= c && c <= 'Z' || !grammar.TokenByte(c) {
 			return false
 		}
 	}

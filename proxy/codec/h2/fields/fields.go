@@ -83,8 +83,5 @@ var (
 	ErrCount         = &codec.ProtocolError{Status: 431, Detail: "http2.too_many_headers", Rule: "more fields than allowed (Envoy: max_headers_count)"}
 )
 
-// bytesOf sees a string as bytes, which must not be changed.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
 // stringOf sees bytes as a string, which must not be kept.
 func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

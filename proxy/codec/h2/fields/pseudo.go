@@ -18,7 +18,7 @@ const (
 )
 
 // pseudo takes a pseudo-header.
-func (d *Decoder) pseudo(name, value string) error {
+func (d *Decoder) pseudo(name, v []byte) error {
 	switch {
 	case d.kind == Trailers:
 		return ErrPseudoTrailer
@@ -27,8 +27,7 @@ func (d *Decoder) pseudo(name, value string) error {
 	}
 	var bit uint8
 	var n header.Name
-	v := bytesOf(value)
-	switch name {
+	switch string(name) {
 	case ":method":
 		bit, n = seenMethod, header.Method
 	case ":scheme":
