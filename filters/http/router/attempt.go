@@ -278,7 +278,6 @@ func (e *exchange) broken(err error) outcome {
 		flag := info.LocalReset
 		if re.Remote {
 			flag = info.UpstreamRemoteReset
-			e.cl.Stats().RqRxReset.Inc()
 		}
 		o.err = mk(flag, re.Reason)
 		e.report(upstream.Outcome{Failure: upstream.Reset})

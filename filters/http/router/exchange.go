@@ -179,7 +179,7 @@ func (e *exchange) report(o upstream.Outcome) {
 // or tried again.
 func (e *exchange) answered(o *outcome) {
 	if o.err == nil && o.code > 0 && e.at != nil {
-		e.report(upstream.Outcome{Code: o.code, Latency: e.s.Info.UpstreamFirstByte.Sub(e.sentAt)})
+		e.report(upstream.Outcome{Code: e.judged(o), Latency: e.s.Info.UpstreamFirstByte.Sub(e.sentAt)})
 		e.cl.CountResponse(o.code)
 	}
 }
