@@ -3,21 +3,31 @@ package config
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/config/secret"
 )
 
 // Lint remarks on what is valid and hardly meant: clusters that nothing defines, listeners on one address, clusters without
-// endpoints, and what the route tables say of themselves. Each remark begins with the resource; they are sorted by kind and name.
+// endpoints, keys that others may read, certificates that are not valid now, and what the route tables say of themselves. Each remark begins with the resource; they are sorted by kind and name.
 func (s *Snapshot) Lint() []string {
 	var l linter
 	l.s = s
+	for _, n := range slices.Sorted(maps.Keys(s.Secrets)) {
+		l.at("secret", n, s.Secrets[n])
+		if c := s.Secret(n); c != nil {
+			l.secret(c)
+		}
+	}
 	for _, n := range slices.Sorted(maps.Keys(s.Clusters)) {
 		l.at("cluster", n, s.Clusters[n])
 		if c := s.Cluster(n); c != nil {
@@ -42,13 +52,14 @@ func (s *Snapshot) Lint() []string {
 
 type linter struct {
 	s    *Snapshot
+	r    *Resource // that is looked at
 	head string
 	out  []string
 }
 
 // at goes on to a resource and remarks on what it requires and does not have.
 func (l *linter) at(kind, name string, r *Resource) {
-	l.head = fmt.Sprintf("%s %q: ", kind, name)
+	l.head, l.r = fmt.Sprintf("%s %q: ", kind, name), r
 	for _, ref := range r.Refs {
 		var have map[string]*Resource
 		switch ref.TypeURL {
@@ -58,6 +69,11 @@ func (l *linter) at(kind, name string, r *Resource) {
 			have = l.s.Endpoints
 		case ClusterURL:
 			have = l.s.Clusters
+		case SecretURL:
+			if ref.Source != (extension.Source{}) && !ref.Source.Static {
+				continue // comes from a source of its own
+			}
+			have = l.s.Secrets
 		default:
 			continue
 		}
@@ -72,6 +88,26 @@ func (l *linter) say(path, format string, args ...any) {
 		format = strings.ReplaceAll(path, "%", "%%") + ": " + format
 	}
 	l.out = append(l.out, l.head+fmt.Sprintf(format, args...))
+}
+
+// secret looks at the dates of a certificate and at who may read the file of its key.
+func (l *linter) secret(s *secret.Secret) {
+	if c := s.Certificate; c != nil {
+		switch now := time.Now(); {
+		case now.After(c.Leaf.NotAfter):
+			l.say("tls_certificate.certificate_chain", "expired on %s", c.Leaf.NotAfter.UTC().Format(time.DateOnly))
+		case now.Before(c.Leaf.NotBefore):
+			l.say("tls_certificate.certificate_chain", "not valid before %s", c.Leaf.NotBefore.UTC().Format(time.DateOnly))
+		}
+	}
+	m := &tlsv3.Secret{}
+	if l.r.Raw == nil || l.r.Raw.UnmarshalTo(m) != nil {
+		return
+	}
+	name := m.GetTlsCertificate().GetPrivateKey().GetFilename()
+	if st, err := os.Stat(name); name != "" && err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o007 != 0 {
+		l.say("tls_certificate.private_key.filename", "%s may be read by everybody (mode %04o)", name, st.Mode().Perm())
+	}
 }
 
 func (l *linter) cluster(c *cluster.Cluster) {

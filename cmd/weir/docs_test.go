@@ -100,6 +100,7 @@ func TestStatsDocs(t *testing.T) {
 		{"control_plane.", "cmd/weir controlStats", stats.Names[controlStats]()},
 		{"cluster_manager.cds., listener_manager.lds., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
 		{"sds.<name>.", "cmd/weir secretStats", stats.Names[secretStats]()},
+		{"sds.<name>., sds.inline.", "proxy.SecretStats", stats.Names[proxy.SecretStats]()},
 		{"listener_manager.", "proxy.Stats", stats.Names[proxy.Stats]()},
 		{"listener.<address>.", "proxy/listener.Stats", stats.Names[listener.Stats]()},
 		{"listener.<address>.ssl., cluster.<name>.ssl., with TLS", "proxy/tlsctx.Stats", stats.Names[tlsctx.Stats]()},

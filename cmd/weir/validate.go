@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/secret"
 )
 
 func validateCommand() *cobra.Command {
@@ -45,11 +46,16 @@ func validate(o *flags, out, notes io.Writer) error {
 
 // snapshot is the static configuration by itself.
 func (l *loaded) snapshot() *config.Snapshot {
-	s := &config.Snapshot{Listeners: map[string]*config.Resource{}, Clusters: map[string]*config.Resource{}}
+	s := &config.Snapshot{
+		Secrets: map[string]*config.Resource{}, Listeners: map[string]*config.Resource{}, Clusters: map[string]*config.Resource{},
+	}
 	for _, r := range l.static {
-		if _, ok := r.Value.(*cluster.Cluster); ok {
+		switch r.Value.(type) {
+		case *secret.Secret:
+			s.Secrets[r.Name] = r
+		case *cluster.Cluster:
 			s.Clusters[r.Name] = r
-		} else {
+		default:
 			s.Listeners[r.Name] = r
 		}
 	}

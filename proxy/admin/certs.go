@@ -14,8 +14,8 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/listener"
-	"github.com/weirproxy/weir/proxy/tlsctx"
 	"github.com/weirproxy/weir/proxy"
+	"github.com/weirproxy/weir/proxy/tlsctx"
 )
 
 // certs shows the certificates that listeners serve with and when they expire.
