@@ -43,6 +43,14 @@ func (s *Stream) Reply(code int, f info.Flags, details, body string) {
 	_ = s.SendBody(s.replyBody, true)
 }
 
+// SetGRPCStatus says which grpc-status the reply that follows has, if the request
+// is gRPC, instead of the one that stands for its HTTP status.
+func (s *Stream) SetGRPCStatus(st grpc.Status) {
+	if grpc.Is(&s.Request) {
+		s.Response.SetInt(header.GrpcStatus, int64(st))
+	}
+}
+
 // grpcReply answers with a head alone: 200, and in grpc-status what stands for the
 // status, with the text in grpc-message (Envoy: Utility::prepareLocalReply). A
 // grpc-status already in s.Response is kept.

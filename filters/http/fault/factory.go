@@ -11,6 +11,7 @@ import (
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -63,6 +64,7 @@ func parseAbort(l *fielderr.List, a *abort, m *faultv3.FaultAbort) {
 	if m == nil {
 		return
 	}
+	a.fixedGRPC = grpc.Invalid
 	a.share = parseShare(l, "abort.percentage", m.Percentage)
 	switch x := m.ErrorType.(type) {
 	case *faultv3.FaultAbort_HttpStatus:
@@ -72,9 +74,12 @@ func parseAbort(l *fielderr.List, a *abort, m *faultv3.FaultAbort) {
 	case *faultv3.FaultAbort_HeaderAbort_:
 		a.fromHeader = true
 	case *faultv3.FaultAbort_GrpcStatus:
-		l.Addf("abort.grpc_status", "not supported (use http_status)")
+		if a.fixedGRPC = grpc.Status(x.GrpcStatus); !a.fixedGRPC.Known() {
+			l.Addf("abort.grpc_status", "unknown value %d", x.GrpcStatus)
+		}
+		a.fixed = a.fixedGRPC.HTTP()
 	default:
-		l.Addf("abort", "unset (one of http_status, header_abort)")
+		l.Addf("abort", "unset (one of http_status, grpc_status, header_abort)")
 	}
 }
 

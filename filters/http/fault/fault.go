@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -42,6 +43,7 @@ var (
 	delayRequest    = header.Intern("x-envoy-fault-delay-request")
 	delayPercentage = header.Intern("x-envoy-fault-delay-request-percentage")
 	abortRequest    = header.Intern("x-envoy-fault-abort-request")
+	abortGRPC       = header.Intern("x-envoy-fault-abort-grpc-request")
 	abortPercentage = header.Intern("x-envoy-fault-abort-request-percentage")
 	downstreamNode  = header.Intern("x-envoy-downstream-service-node")
 )
@@ -60,8 +62,11 @@ func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 			return filters.Stop
 		}
 	}
-	if code := c.abort.status(s); code > 0 && f.take(c, s) {
+	if code, st := c.abort.status(s); code > 0 && f.take(c, s) {
 		f.stats.Aborts.Inc()
+		if st != grpc.Invalid {
+			s.SetGRPCStatus(st)
+		}
 		s.Reply(code, info.FaultInjected, "fault_filter_abort", "fault filter abort")
 		return filters.Stop
 	}
@@ -183,21 +188,30 @@ const maxDelay = 24 * 60 * 60 * 1000
 type abort struct {
 	share      share
 	fixed      int
+	fixedGRPC  grpc.Status // grpc.Invalid: what stands for fixed
 	fromHeader bool
 }
 
-func (a *abort) status(s *stream.Stream) int {
+// status gives the status to answer with, 0 for none, and its grpc-status if that
+// was asked for.
+func (a *abort) status(s *stream.Stream) (int, grpc.Status) {
 	if !a.fromHeader {
 		if a.fixed == 0 || !a.share.hit(s, a.share.num) {
-			return 0
+			return 0, grpc.Invalid
 		}
-		return a.fixed
+		return a.fixed, a.fixedGRPC
 	}
-	code, ok := number(s, abortRequest)
-	if !ok || code < 200 || code > 599 || !a.share.hitBelow(s, abortPercentage) {
-		return 0
+	code, st := uint64(0), grpc.Invalid
+	if n, ok := number(s, abortRequest); ok && n >= 200 && n <= 599 {
+		code = n
+	} else if n, ok := number(s, abortGRPC); ok && n <= uint64(grpc.Unauthenticated) {
+		st = grpc.Status(n)
+		code = uint64(st.HTTP())
 	}
-	return int(code)
+	if code == 0 || !a.share.hitBelow(s, abortPercentage) {
+		return 0, grpc.Invalid
+	}
+	return int(code), st
 }
 
 // share is a FractionalPercent whose numerator a request may lower.

@@ -172,7 +172,7 @@ func TestShare(t *testing.T) {
 
 func TestRefusedConfigurations(t *testing.T) {
 	for _, c := range []struct{ fault, want string }{
-		{"abort: {grpc_status: 5}", "abort.grpc_status: not supported (use http_status)"},
+		{"abort: {grpc_status: 17}", "abort.grpc_status: unknown value 17"},
 		{"response_rate_limit: {fixed_limit: {limit_kbps: 1}}", "response_rate_limit: not supported"},
 		{"headers: [{name: \"a b\"}]", "headers[0]"},
 		{"delay: {percentage: {numerator: 1}}", "delay.fault_delay_secifier: value is required"},
@@ -184,5 +184,29 @@ func TestRefusedConfigurations(t *testing.T) {
 				t.Errorf("error %v, wanted %q in it", err, c.want)
 			}
 		})
+	}
+}
+
+// TestAbortsOfGRPC: a grpc-status, and for others the HTTP status that stands for it.
+func TestAbortsOfGRPC(t *testing.T) {
+	const whole = ", percentage: {numerator: 100}}"
+	for _, c := range []struct {
+		fault, contentType string
+		headers            []string
+		code               int
+		grpc, body         string
+	}{
+		{"abort: {grpc_status: 5" + whole, "application/grpc", nil, 200, "5", ""},
+		{"abort: {grpc_status: 5" + whole, "text/plain", nil, 404, "", "fault filter abort"},
+		{"abort: {http_status: 503" + whole, "application/grpc", nil, 200, "14", ""},
+		{"abort: {header_abort: {}" + whole, "application/grpc", []string{"x-envoy-fault-abort-grpc-request", "8"}, 200, "8", ""},
+		{"abort: {header_abort: {}" + whole, "text/plain", []string{"x-envoy-fault-abort-grpc-request", "8"}, 429, "", "fault filter abort"},
+		{"abort: {header_abort: {}" + whole, "application/grpc", []string{"x-envoy-fault-abort-request", "401", "x-envoy-fault-abort-grpc-request", "8"}, 200, "16", ""},
+	} {
+		r := rig.New(t, rig.Options{HCM: hcm(c.fault), Origins: origins(t)})
+		a := r.Do(rig.Client(t), "POST", "/", append([]string{"content-type", c.contentType}, c.headers...)...)
+		if a.Code != c.code || a.Header.Get("grpc-status") != c.grpc || a.Body != c.body {
+			t.Errorf("%s, %s %v: %d %v %q", c.fault, c.contentType, c.headers, a.Code, a.Header, a.Body)
+		}
 	}
 }

@@ -36,7 +36,7 @@ func build(c *settings, bc *filters.BuildContext) (any, error) {
 
 func parse(m *localv3.LocalRateLimit, _ *extension.Context) (*settings, error) {
 	var l fielderr.List
-	c := &settings{statPrefix: m.StatPrefix, code: int(m.GetStatus().GetCode())}
+	c := &settings{statPrefix: m.StatPrefix, code: int(m.GetStatus().GetCode()), exhausted: m.RateLimitedAsResourceExhausted}
 	if m.StatPrefix == "" {
 		l.Addf("stat_prefix", "unset")
 	}

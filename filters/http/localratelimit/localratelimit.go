@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -30,6 +31,7 @@ type Stats struct {
 type settings struct {
 	statPrefix        string
 	code              int
+	exhausted         bool // rate_limited_as_resource_exhausted
 	enabled, enforced match.Fraction
 	bucket            *tokenbucket.Bucket // nil limits nothing
 	perConn           *perConn            // instead of bucket
@@ -100,6 +102,9 @@ func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 	c.response.Apply(&s.Response, &route.Vars{
 		Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Response: &s.Response, Hostname: f.hostname,
 	})
+	if c.exhausted {
+		s.SetGRPCStatus(grpc.ResourceExhausted)
+	}
 	s.Reply(c.code, info.RateLimited, "local_rate_limited", "local_rate_limited")
 	return filters.Stop
 }

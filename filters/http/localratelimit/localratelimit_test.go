@@ -183,3 +183,18 @@ func TestRefusedConfigurations(t *testing.T) {
 		})
 	}
 }
+
+func TestGRPC(t *testing.T) {
+	for more, want := range map[string]string{"": "14", "rate_limited_as_resource_exhausted: true": "8"} {
+		r := rig.New(t, rig.Options{HCM: hcm(strings.Replace(limit(more), "max_tokens: 2, tokens_per_fill: 2", "max_tokens: 1", 1), ""), Origins: origins(t)})
+		c := rig.Client(t)
+		r.Do(c, "POST", "/")
+		a := r.Do(c, "POST", "/", "content-type", "application/grpc")
+		if a.Code != 200 || a.Header.Get("grpc-status") != want || a.Header.Get("grpc-message") != "local_rate_limited" {
+			t.Errorf("%q: %d %v", more, a.Code, a.Header)
+		}
+		if a = r.Do(c, "POST", "/"); a.Code != 429 || a.Header.Get("grpc-status") != "" {
+			t.Errorf("%q, not gRPC: %d %v", more, a.Code, a.Header)
+		}
+	}
+}
