@@ -15,6 +15,8 @@ type Decoder struct {
 	hp   *hpack.Decoder
 	take func(name, value []byte) bool // emit, made once
 
+	joined []byte // scratch for cookies
+
 	// of the section under way
 	kind    Kind
 	h       *header.Headers
@@ -162,7 +164,12 @@ func (d *Decoder) known(id header.ID, v []byte) (keep bool, err error) {
 	case header.IDCookie:
 		d.cookies++
 	case header.IDExpect:
-		d.m.Expect = d.kind == Request && grammar.EqualFold(v, "100-continue")
+		if d.kind == Request {
+			if !grammar.EqualFold(v, "100-continue") {
+				return false, ErrExpect
+			}
+			d.m.Expect = true
+		}
 		return true, d.noTrailer()
 	}
 	return true, nil
@@ -217,7 +224,7 @@ func (d *Decoder) host(v []byte) (keep bool, err error) {
 
 // joinCookies makes one field of the crumbs of a cookie (RFC 9113 §8.2.3).
 func (d *Decoder) joinCookies() {
-	var all []byte
+	all := d.joined[:0]
 	for i := d.h.Index(header.Cookie, 0); i >= 0; i = d.h.Index(header.Cookie, i+1) {
 		_, v := d.h.At(i)
 		if len(all) > 0 {
@@ -226,7 +233,13 @@ func (d *Decoder) joinCookies() {
 		all = append(all, v...)
 	}
 	d.h.Set(header.Cookie, all)
+	if cap(all) <= maxJoined {
+		d.joined = all
+	}
 }
+
+// maxJoined is the longest cookie, in bytes, whose scratch stays with a connection.
+const maxJoined = 4 << 10
 
 func padded(v []byte) bool {
 	return len(v) > 0 && (v[0] == ' ' || v[0] == '\t' || v[len(v)-1] == ' ' || v[len(v)-1] == '\t')

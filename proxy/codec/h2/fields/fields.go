@@ -78,6 +78,7 @@ var (
 	ErrLength        = rule(messaging, "content-length is not one number (RFC 9110 §8.6)")
 	ErrStatus        = rule("http2.invalid_status", "status is not three digits, or 101 (RFC 9113 §8.3.2, §8.6)")
 	ErrTrailer       = rule(messaging, "trailer field that frames or routes a message (RFC 9110 §6.5.1)")
+	ErrExpect        = &codec.ProtocolError{Status: 417, Detail: "http2.unknown_expectation", Rule: "expectation other than 100-continue (RFC 9110 §10.1.1)"}
 	ErrUnderscore    = rule("http2.unexpected_underscore", "field name with an underscore (Envoy: headers_with_underscores_action)")
 	ErrSize          = &codec.ProtocolError{Status: 431, Detail: "http2.headers_too_large", Rule: "field section is larger than allowed (Envoy: max_request_headers_kb)"}
 	ErrCount         = &codec.ProtocolError{Status: 431, Detail: "http2.too_many_headers", Rule: "more fields than allowed (Envoy: max_headers_count)"}

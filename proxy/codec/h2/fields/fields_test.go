@@ -81,6 +81,7 @@ func TestRequestsThatBreakARule(t *testing.T) {
 		{"te more", with("te: trailers, gzip"), ErrTE},
 		{"length", with("content-length: +1"), ErrLength},
 		{"lengths", with("content-length: 1", "content-length: 2"), ErrLength},
+		{"expectation", with("expect: miracles"), ErrExpect},
 		{"other host", with("host: b.test"), ErrHostDiffers},
 		{"hosts", with("host: a.test", "host: a.test"), ErrHostDiffers},
 		{"CONNECT with path", []string{":method: CONNECT", ":authority: a:1", ":path: /"}, ErrConnect},
@@ -246,6 +247,20 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(200, once); n != 0 {
 		t.Errorf("%v allocations for a request whose fields are all known", n)
+	}
+	crumbs := block(with("cookie: a=1", "cookie: b=2", "cookie: c=3")...)
+	cookies := NewDecoder(4096)
+	bite := func() {
+		out.Reset()
+		if err := cookies.Request(crumbs, &out, lim, &m); err != nil || string(out.Value(header.Cookie)) != "a=1; b=2; c=3" {
+			t.Fatal(err, text(&out))
+		}
+	}
+	for range 5 {
+		bite()
+	}
+	if n := testing.AllocsPerRun(200, bite); n != 0 {
+		t.Errorf("%v allocations for a cookie in crumbs", n)
 	}
 	resp := new(header.Headers)
 	resp.AddString(header.Status, "200")
