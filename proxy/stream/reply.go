@@ -2,6 +2,7 @@ package stream
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/header"
@@ -60,7 +61,7 @@ func (s *Stream) grpcReply(code int, details, body string) {
 	h.SetString(header.ContentType, grpc.ContentType)
 	if !h.Has(header.GrpcStatus) {
 		st := grpc.OfHTTP(code)
-		if details == maxDuration {
+		if details == maxDuration || st == grpc.Unavailable && s.callExpired() {
 			st = grpc.DeadlineExceeded
 		}
 		h.Set(header.GrpcStatus, strconv.AppendUint(s.statusBuffer[:0], uint64(st), 10))
@@ -76,6 +77,15 @@ func (s *Stream) grpcReply(code int, details, body string) {
 	// The error, if any, is seen again when the codec flushes.
 	_ = s.SendHeaders(true)
 }
+
+// callExpired tells whether the deadline that a gRPC client set has passed: whatever
+// failed after it, a server that gave up too, the client is to hear that.
+func (s *Stream) callExpired() bool {
+	d, ok := grpc.ParseTimeout(s.Request.Value(grpcTimeout))
+	return ok && time.Since(s.Info.Start) >= d
+}
+
+var grpcTimeout = header.Intern("grpc-timeout")
 
 // maxDuration is the response code detail of a stream that took too long.
 const maxDuration = "max_duration_timeout"

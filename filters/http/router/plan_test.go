@@ -182,3 +182,16 @@ func TestFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestResetsAreNamed: the client and the log hear how a stream ended, in Envoy's words.
+func TestResetsAreNamed(t *testing.T) {
+	for details, want := range map[string]string{
+		"remote_reset": "remote reset", "remote_refused_stream_reset": "remote refused stream reset", "local_reset": "local reset",
+		"connection_termination": "connection termination", "overflow": "overflow",
+	} {
+		got := replyFor(&upstream.Error{Details: details}, noTimeout)
+		if got.code != 503 || got.details != "upstream_reset_before_response_started{"+details+"}" || got.body != resetBody+want {
+			t.Errorf("%s: %+v", details, got)
+		}
+	}
+}

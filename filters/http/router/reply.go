@@ -70,6 +70,12 @@ func replyFor(err *upstream.Error, fired timeout) failure {
 		return failure{503, "upstream_reset_before_response_started{local_connection_failure}", resetBody + "local connection failure"}
 	case upstream.DetailsConnectTimeout:
 		return failure{503, "upstream_reset_before_response_started{connection_timeout}", resetBody + "connection timeout"}
+	case "remote_reset":
+		return failure{503, "upstream_reset_before_response_started{remote_reset}", resetBody + "remote reset"}
+	case "remote_refused_stream_reset":
+		return failure{503, "upstream_reset_before_response_started{remote_refused_stream_reset}", resetBody + "remote refused stream reset"}
+	case "local_reset":
+		return failure{503, "upstream_reset_before_response_started{local_reset}", resetBody + "local reset"}
 	}
 	return failure{503, "upstream_reset_before_response_started{connection_termination}", resetBody + "connection termination"}
 }

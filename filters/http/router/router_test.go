@@ -112,7 +112,8 @@ func TestLocalReplies(t *testing.T) {
 func TestLocalRepliesToGRPC(t *testing.T) {
 	o := rig.Origin(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	routes := `{"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[
-	 {"match":{"path":"/slow"},"route":{"cluster":"a","timeout":"0.05s"}},
+	 {"match":{"path":"/slow"},"route":{"cluster":"a","timeout":"0.02s"}},
+	 {"match":{"path":"/timed"},"route":{"cluster":"a","timeout":"0.06s"}},
 	 {"match":{"path":"/long"},"route":{"cluster":"a","max_stream_duration":{"grpc_timeout_header_max":"0s"}}},
 	 {"match":{"path":"/dead"},"route":{"cluster":"dead"}},
 	 {"match":{"path":"/own"},"direct_response":{"status":403},"response_headers_to_add":[{"header":{"key":"grpc-status","value":"5"}}]},
@@ -127,8 +128,13 @@ func TestLocalRepliesToGRPC(t *testing.T) {
 		{"POST", "/direct", "16", "100 %25"},
 		{"HEAD", "/direct", "16", ""},
 		{"POST", "/own", "5", ""},
+		{"POST", "/timed", "4", "upstream request timeout"}, // longer than the client's own deadline
 	} {
-		a := r.Do(c, x.method, x.path, "content-type", "application/grpc+proto", "grpc-timeout", "50m")
+		deadline := "10S"
+		if x.status == "4" {
+			deadline = "50m"
+		}
+		a := r.Do(c, x.method, x.path, "content-type", "application/grpc+proto", "grpc-timeout", deadline)
 		if a.Code != 200 || a.Body != "" || a.Header.Get("content-type") != "application/grpc" || a.Header.Get("content-length") != "0" ||
 			a.Header.Get("grpc-status") != x.status || a.Header.Get("grpc-message") != x.message {
 			t.Errorf("%s %s: %d %q %v", x.method, x.path, a.Code, a.Body, a.Header)
