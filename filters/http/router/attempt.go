@@ -50,6 +50,7 @@ func (e *exchange) try() outcome {
 	s.Info.Reused = e.at.Reused
 	e.perTryHead()
 	e.at.Begin(e.wake)
+	e.watch()
 	if !e.at.Reused {
 		now = time.Now() // connecting took its time
 	}
@@ -237,6 +238,9 @@ func (e *exchange) lastActivity() time.Time {
 // onTick runs now and then while a response is awaited: it looks after the
 // client, and after a request body that is still being sent.
 func (e *exchange) onTick() error {
+	if e.left.Load() {
+		return errGone
+	}
 	if e.pump.changed() {
 		return errRearm
 	}

@@ -40,10 +40,16 @@ func (e *exchange) deliver() error {
 		return e.upgrade()
 	}
 	end := at.StartBody(&s.ResponseTrailers)
-	if err := s.SendHeaders(end); err != nil {
+	trailers := end && s.ResponseTrailers.Len() > 0 // they came before anybody looked
+	if err := s.SendHeaders(end && !trailers); err != nil {
 		return e.sendFailed(err)
 	}
-	if !end {
+	switch {
+	case trailers:
+		if err := s.SendTrailers(); err != nil {
+			return e.sendFailed(err)
+		}
+	case !end:
 		if err := e.body(); err != nil {
 			return err
 		}
@@ -53,7 +59,7 @@ func (e *exchange) deliver() error {
 		i.UpstreamDone = time.Now()
 	}
 	e.pump.join()
-	e.at = nil
+	e.leave()
 	at.ReleaseAt(i.UpstreamDone)
 	return nil
 }
@@ -184,12 +190,10 @@ func (e *exchange) clientLost(err error) error {
 }
 
 func (e *exchange) abort() {
-	at := e.at
-	if at == nil {
+	if e.at == nil {
 		return
 	}
 	e.report(upstream.Outcome{Failure: upstream.Cancelled})
 	e.pump.join()
-	e.at = nil
-	at.Abort()
+	e.leave().Abort()
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirproxy/weir/config/route"
@@ -47,11 +48,14 @@ type exchange struct {
 	sentAt   time.Time // the request's last byte went upstream
 	bound    timeout   // what ends the wait under way
 	wake     func() error
+
+	left atomic.Bool // the client reset the stream, or left; set on another goroutine
+	gone func()      // onGone, made once
 }
 
 func newExchange() *exchange {
 	e := new(exchange)
-	e.wake = e.onTick
+	e.wake, e.gone = e.onTick, e.onGone
 	e.pump = &pump{e: e}
 	return e
 }
@@ -69,13 +73,13 @@ func (e *exchange) end() {
 	e.pump.join()
 	if e.at != nil {
 		e.report(upstream.Outcome{Failure: upstream.Cancelled})
-		e.at.Abort()
+		e.leave().Abort()
 	}
 	e.giveRetry()
 	e.replay.Discard()
 	clear(e.tried)
-	wake, tried, scratch, pump := e.wake, e.tried[:0], e.rewriteTo[:0], e.pump
-	*e = exchange{wake: wake, tried: tried, rewriteTo: scratch, pump: pump}
+	wake, gone, tried, scratch, pump := e.wake, e.gone, e.tried[:0], e.rewriteTo[:0], e.pump
+	*e = exchange{wake: wake, gone: gone, tried: tried, rewriteTo: scratch, pump: pump}
 	e.pump.reset()
 }
 
@@ -188,11 +192,10 @@ func (e *exchange) answered(o *outcome) {
 // response is at hand.
 func (e *exchange) discard(out *outcome) {
 	e.pump.join()
-	at := e.at
-	if at == nil {
+	if e.at == nil {
 		return
 	}
-	e.at = nil
+	at := e.leave()
 	if out.code > 0 && at.StartBody(&e.s.ResponseTrailers) {
 		at.Release()
 		e.s.ResponseTrailers.Reset()

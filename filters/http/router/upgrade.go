@@ -39,7 +39,6 @@ func (e *exchange) upgrade() error {
 		i.Flags |= info.UpstreamMaxStreamDuration
 	}
 	s.Upgraded()
-	e.at = nil
-	at.Release()
+	e.leave().Release()
 	return nil
 }
