@@ -200,7 +200,7 @@ func (b *between) bodies(t *testing.T, back version) {
 			if seen := fmt.Sprint("POST ", major, " ", back.secure, " ", b.Addr); resp.Header.Get("X-Seen") != seen {
 				t.Errorf("the origin saw %q, want %q", resp.Header.Get("X-Seen"), seen)
 			}
-			if n <= 1 && back.http2 {
+			if n <= 1 && back.http2 && resp.ProtoMajor == 1 {
 				continue // Go's server gives it a Content-Length, with which HTTP/1 has no place for trailers
 			}
 			if sum := fmt.Sprintf("%x", sha256.Sum256([]byte(want))); resp.Trailer.Get("X-Sum") != sum {
