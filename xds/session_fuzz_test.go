@@ -278,7 +278,10 @@ func (p *probe) published(s *config.Snapshot) {
 		p.t.Errorf("snapshot %d: the static cluster is gone", s.Version)
 	}
 	for _, m := range [][2]map[string]*config.Resource{
-		{s.Clusters, p.snap.Clusters}, {s.Endpoints, p.snap.Endpoints}, {s.Listeners, p.snap.Listeners}, {s.Routes, p.snap.Routes},
+		{s.Clusters, p.snap.Clusters},
+		{s.Endpoints, p.snap.Endpoints},
+		{s.Listeners, p.snap.Listeners},
+		{s.Routes, p.snap.Routes},
 		{s.Secrets, p.snap.Secrets},
 	} {
 		for name, r := range m[0] {

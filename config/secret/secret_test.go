@@ -38,7 +38,8 @@ func file(s string) *corev3.DataSource {
 
 func certificate(chain, key string) *tlsv3.Secret {
 	return &tlsv3.Secret{Name: "c", Type: &tlsv3.Secret_TlsCertificate{
-		TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(chain), PrivateKey: inline(key)}}}
+		TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(chain), PrivateKey: inline(key)},
+	}}
 }
 
 func validation(v *tlsv3.CertificateValidationContext) *tlsv3.Secret {
@@ -96,21 +97,27 @@ func TestMistakesByPath(t *testing.T) {
 		{"broken key", certificate(a.Cert(), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "private_key: private key that cannot be read"},
 		{"password", withPassword, "tls_certificate.password: not supported"},
 		{"no file", &tlsv3.Secret{Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-			CertificateChain: file("/nonexistent/c"), PrivateKey: inline(a.PrivateKey())}}}, "tls_certificate.certificate_chain.filename: open /nonexistent/c"},
+			CertificateChain: file("/nonexistent/c"), PrivateKey: inline(a.PrivateKey()),
+		}}}, "tls_certificate.certificate_chain.filename: open /nonexistent/c"},
 		{"folder", &tlsv3.Secret{Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-			CertificateChain: file("/"), PrivateKey: inline(a.PrivateKey())}}}, "is a directory"},
+			CertificateChain: file("/"), PrivateKey: inline(a.PrivateKey()),
+		}}}, "is a directory"},
 		{"no variable", validation(&tlsv3.CertificateValidationContext{TrustedCa: &corev3.DataSource{
-			Specifier: &corev3.DataSource_EnvironmentVariable{EnvironmentVariable: "WEIR_NOT_SET"}}}), `validation_context.trusted_ca.environment_variable: "WEIR_NOT_SET" is not set`},
+			Specifier: &corev3.DataSource_EnvironmentVariable{EnvironmentVariable: "WEIR_NOT_SET"},
+		}}), `validation_context.trusted_ca.environment_variable: "WEIR_NOT_SET" is not set`},
 		{"names without an authority", validation(&tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{
-			{SanType: tlsv3.SubjectAltNameMatcher_DNS, Matcher: exact("a")}}}), "validation_context.match_typed_subject_alt_names: needs trusted_ca"},
+			{SanType: tlsv3.SubjectAltNameMatcher_DNS, Matcher: exact("a")},
+		}}), "validation_context.match_typed_subject_alt_names: needs trusted_ca"},
 		{"other name without type", validation(&tlsv3.CertificateValidationContext{TrustedCa: inline(ca.Cert()), MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{
-			{SanType: tlsv3.SubjectAltNameMatcher_OTHER_NAME, Matcher: exact("a")}}}), "match_typed_subject_alt_names[0].oid"},
+			{SanType: tlsv3.SubjectAltNameMatcher_OTHER_NAME, Matcher: exact("a")},
+		}}), "match_typed_subject_alt_names[0].oid"},
 		{"hash", validation(&tlsv3.CertificateValidationContext{VerifyCertificateHash: []string{"abc"}}), "verify_certificate_hash[0]: want a SHA-256"},
 		{"spki", validation(&tlsv3.CertificateValidationContext{VerifyCertificateSpki: []string{"abc"}}), "verify_certificate_spki[0]: want a SHA-256"},
 		{"timestamps", validation(&tlsv3.CertificateValidationContext{RequireSignedCertificateTimestamp: wrapperspb.Bool(true)}), "require_signed_certificate_timestamp: not supported"},
 		{"no list", validation(&tlsv3.CertificateValidationContext{TrustedCa: inline(ca.Cert()), Crl: inline("x")}), "crl: no PEM revocation list"},
 		{"ticket keys", &tlsv3.Secret{Type: &tlsv3.Secret_SessionTicketKeys{SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{
-			Keys: []*corev3.DataSource{inline("short")}}}}, "session_ticket_keys.keys[0]: 5 bytes, want 80"},
+			Keys: []*corev3.DataSource{inline("short")},
+		}}}, "session_ticket_keys.keys[0]: 5 bytes, want 80"},
 		{"no ticket keys", &tlsv3.Secret{Type: &tlsv3.Secret_SessionTicketKeys{SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{}}}, "session_ticket_keys.keys: empty"},
 	} {
 		_, err := secret.Decode(c.s, nil)
@@ -183,7 +190,8 @@ func TestSources(t *testing.T) {
 		}
 	}
 	m, err := secret.Decode(&tlsv3.Secret{Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-		CertificateChain: file(crt), PrivateKey: file(key), WatchedDirectory: &corev3.WatchedDirectory{Path: dir}}}}, nil)
+		CertificateChain: file(crt), PrivateKey: file(key), WatchedDirectory: &corev3.WatchedDirectory{Path: dir},
+	}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,8 @@ func inline(s string) *corev3.DataSource {
 func certificate(t testing.TB, p *secrettest.Pair) *secret.Secret {
 	t.Helper()
 	return decode(t, &tlsv3.Secret{Type: &tlsv3.Secret_TlsCertificate{
-		TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(p.Cert()), PrivateKey: inline(p.PrivateKey())}}})
+		TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(p.Cert()), PrivateKey: inline(p.PrivateKey())},
+	}})
 }
 
 func validation(t testing.TB, v *tlsv3.CertificateValidationContext) *secret.Secret {

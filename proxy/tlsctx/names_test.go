@@ -51,10 +51,17 @@ func TestSANs(t *testing.T) {
 		otherName(t, upn, asn1.ObjectIdentifier{1, 2, 3}), otherName(t, upn, asn1.NullRawValue), general(4, "directory"))}}
 	const u = "1.3.6.1.4.1.311.20.2.3"
 	want := []secret.SAN{
-		{Type: secret.DNSSAN, Value: "b.example"}, {Type: secret.URISAN, Value: "spiffe://td/%41"}, {Type: secret.IPSAN, Value: "10.0.0.1"},
-		{Type: secret.EmailSAN, Value: "a@b"}, {Type: secret.DNSSAN, Value: "a.example"},
-		{Type: secret.OtherSAN, Value: "user@realm", OID: u}, {Type: secret.OtherSAN, Value: "true", OID: u}, {Type: secret.OtherSAN, Value: "300", OID: u},
-		{Type: secret.OtherSAN, Value: "-1", OID: u}, {Type: secret.OtherSAN, Value: "1.2.3", OID: u}, {Type: secret.OtherSAN, Value: "", OID: u},
+		{Type: secret.DNSSAN, Value: "b.example"},
+		{Type: secret.URISAN, Value: "spiffe://td/%41"},
+		{Type: secret.IPSAN, Value: "10.0.0.1"},
+		{Type: secret.EmailSAN, Value: "a@b"},
+		{Type: secret.DNSSAN, Value: "a.example"},
+		{Type: secret.OtherSAN, Value: "user@realm", OID: u},
+		{Type: secret.OtherSAN, Value: "true", OID: u},
+		{Type: secret.OtherSAN, Value: "300", OID: u},
+		{Type: secret.OtherSAN, Value: "-1", OID: u},
+		{Type: secret.OtherSAN, Value: "1.2.3", OID: u},
+		{Type: secret.OtherSAN, Value: "", OID: u},
 	}
 	if got := tlsctx.SANs(c); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant\n%+v", got, want)

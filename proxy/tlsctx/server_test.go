@@ -58,10 +58,16 @@ func TestVersionsCiphersCurves(t *testing.T) {
 		{"only 1.3", tlsctx.Params{Min: tls.VersionTLS13}, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, ""},
 		{"1.1 is refused", tlsctx.Params{}, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 }, ""},
 		{"one cipher", tlsctx.Params{Max: tls.VersionTLS12, Ciphers: []uint16{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256}}, nil, "TLSv1.2 ECDHE-RSA-CHACHA20-POLY1305"},
-		{"no common cipher", tlsctx.Params{Max: tls.VersionTLS12, Ciphers: []uint16{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256}},
-			func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256} }, ""},
-		{"RSA key exchange when asked for", tlsctx.Params{Max: tls.VersionTLS12, Ciphers: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
-			func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256} }, "TLSv1.2 AES128-GCM-SHA256"},
+		{
+			"no common cipher",
+			tlsctx.Params{Max: tls.VersionTLS12, Ciphers: []uint16{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256}},
+			func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256} }, "",
+		},
+		{
+			"RSA key exchange when asked for",
+			tlsctx.Params{Max: tls.VersionTLS12, Ciphers: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
+			func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256} }, "TLSv1.2 AES128-GCM-SHA256",
+		},
 		{"a curve", tlsctx.Params{Curves: []tls.CurveID{tls.CurveP384}}, nil, "TLSv1.3 "},
 		{"no common curve", tlsctx.Params{Curves: []tls.CurveID{tls.CurveP384}}, func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, ""},
 	} {

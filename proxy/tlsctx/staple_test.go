@@ -20,7 +20,8 @@ import (
 func stapled(p *secrettest.Pair, der []byte) *tlsv3.Secret {
 	return &tlsv3.Secret{Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
 		CertificateChain: inline(p.Cert()), PrivateKey: inline(p.PrivateKey()),
-		OcspStaple: &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: der}}}}}
+		OcspStaple: &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: der}},
+	}}}
 }
 
 func TestOCSPStaples(t *testing.T) {

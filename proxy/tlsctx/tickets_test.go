@@ -85,7 +85,8 @@ func TestResumedClientsAreJudgedAgain(t *testing.T) {
 	trusted := trust(t, ca)
 	live := secret.NewLive(trusted)
 	s := newServer(t, &tlsctx.ServerConfig{RequireCertificate: true, Common: tlsctx.Common{
-		Certificates: refs(t, ca.Issue(t, "a")), Validation: &tlsctx.Ref{Key: "v"}}}, func(r *tlsctx.Ref) *secret.Live {
+		Certificates: refs(t, ca.Issue(t, "a")), Validation: &tlsctx.Ref{Key: "v"},
+	}}, func(r *tlsctx.Ref) *secret.Live {
 		if r.Key == "v" {
 			return live
 		}

@@ -111,8 +111,15 @@ func TestSteadyStateOfHTTP2AllocatesNothing(t *testing.T) {
 	defer func() { k.Close(); <-k.Done() }()
 	var req, resp, trailers header.Headers
 	for _, f := range [][2]string{
-		{":method", "GET"}, {":scheme", "http"}, {":authority", "example.test"}, {":path", "/hello?a=b"}, {"user-agent", "bench/1"},
-		{"accept", "*/*"}, {"x-one", "1"}, {"x-two", "2"}, {"x-request-id", "2f1c9a9e-6a0f-4f5e-9d57-4f2b3c0c1a11"},
+		{":method", "GET"},
+		{":scheme", "http"},
+		{":authority", "example.test"},
+		{":path", "/hello?a=b"},
+		{"user-agent", "bench/1"},
+		{"accept", "*/*"},
+		{"x-one", "1"},
+		{"x-two", "2"},
+		{"x-request-id", "2f1c9a9e-6a0f-4f5e-9d57-4f2b3c0c1a11"},
 	} {
 		req.AddString(header.Intern(f[0]), f[1])
 	}

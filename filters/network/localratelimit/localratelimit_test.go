@@ -88,9 +88,17 @@ func TestShareKey(t *testing.T) {
 	const k, other = two + ", share_key: k", "token_bucket: {max_tokens: 3, fill_interval: 3600s}, share_key: k"
 	r := rig.New(t, rig.Options{Config: "listeners:" + listener("a", k) + listener("b", k) + listener("c", two) + listener("d", other)})
 	for i, x := range []struct{ listener, want string }{
-		{"a", "ok"}, {"b", "ok"}, {"a", ""}, {"b", ""},
-		{"c", "ok"}, {"c", "ok"}, {"c", ""},
-		{"d", "ok"}, {"d", "ok"}, {"d", "ok"}, {"d", ""},
+		{"a", "ok"},
+		{"b", "ok"},
+		{"a", ""},
+		{"b", ""},
+		{"c", "ok"},
+		{"c", "ok"},
+		{"c", ""},
+		{"d", "ok"},
+		{"d", "ok"},
+		{"d", "ok"},
+		{"d", ""},
 	} {
 		if got := answers(t, r.AddrOf(x.listener)); got != x.want {
 			t.Errorf("%d, %s: %q, want %q", i, x.listener, got, x.want)

@@ -64,8 +64,10 @@ func TestMistakesOfServersByPath(t *testing.T) {
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"nothing", `{}`, "common_tls_context.tls_certificates: unset"},
-		{"bad key", `{"common_tls_context":{"tls_certificates":[` + one + `,` + strings.Replace(one, "BEGIN PRIVATE", "BEGIN PUBLIC", 1) + `]}}`,
-			"common_tls_context.tls_certificates[1].private_key: no PEM private key"},
+		{
+			"bad key", `{"common_tls_context":{"tls_certificates":[` + one + `,` + strings.Replace(one, "BEGIN PRIVATE", "BEGIN PUBLIC", 1) + `]}}`,
+			"common_tls_context.tls_certificates[1].private_key: no PEM private key",
+		},
 		{"old version", common(`,"tls_params":{"tls_minimum_protocol_version":"TLSv1_1"}`), "common_tls_context.tls_params.tls_minimum_protocol_version: TLSv1_1 is not supported"},
 		{"versions the wrong way round", common(`,"tls_params":{"tls_minimum_protocol_version":"TLSv1_3","tls_maximum_protocol_version":"TLSv1_2"}`), "above tls_maximum_protocol_version"},
 		{"cipher", common(`,"tls_params":{"cipher_suites":["ECDHE-RSA-AES128-GCM-SHA256","[RC4|NULL]"]}`), `common_tls_context.tls_params.cipher_suites[1]: "RC4" is not supported`},
@@ -88,8 +90,10 @@ func TestMistakesOfClientsByPath(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"two certificates", `{"common_tls_context":{"tls_certificates":[` + one + `,` + one + `]}}`, "common_tls_context.tls_certificates: more than one"},
 		{"renegotiation", `{"allow_renegotiation":true}`, "allow_renegotiation: not supported"},
-		{"names without an authority", `{"common_tls_context":{"validation_context":{"match_typed_subject_alt_names":[{"san_type":"DNS","matcher":{"exact":"a"}}]}}}`,
-			"match_typed_subject_alt_names: needs trusted_ca"},
+		{
+			"names without an authority", `{"common_tls_context":{"validation_context":{"match_typed_subject_alt_names":[{"san_type":"DNS","matcher":{"exact":"a"}}]}}}`,
+			"match_typed_subject_alt_names: needs trusted_ca",
+		},
 	} {
 		if _, err := client(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -200,9 +204,11 @@ func TestModelsPrintNoSecret(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, m := range []proto.Message{
-		&tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{AlpnProtocols: []string{"h2,http/1.1"},
+		&tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+			AlpnProtocols:   []string{"h2,http/1.1"},
 			TlsParams:       &tlsv3.TlsParameters{CipherSuites: []string{"[A|B]", "]", "["}, EcdhCurves: []string{"X25519"}},
-			TlsCertificates: []*tlsv3.TlsCertificate{{CertificateChain: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: "x"}}}}}},
+			TlsCertificates: []*tlsv3.TlsCertificate{{CertificateChain: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: "x"}}}},
+		}},
 		&tlsv3.DownstreamTlsContext{},
 	} {
 		b, err := proto.Marshal(m)

@@ -67,8 +67,10 @@ clusters:
 	r := rig.New(t, rig.Options{Config: rig.Expand(secrets(server, ca) + rest)})
 
 	dial := func() (*tls.Conn, error) {
-		return tls.Dial("tcp", r.Addr, &tls.Config{InsecureSkipVerify: true, ServerName: "a.example",
-			Certificates: []tls.Certificate{{Certificate: [][]byte{client.Leaf.Raw}, PrivateKey: client.Key}}})
+		return tls.Dial("tcp", r.Addr, &tls.Config{
+			InsecureSkipVerify: true, ServerName: "a.example",
+			Certificates: []tls.Certificate{{Certificate: [][]byte{client.Leaf.Raw}, PrivateKey: client.Key}},
+		})
 	}
 	ask := func(c *tls.Conn) string {
 		t.Helper()

@@ -35,7 +35,8 @@ func tally(scope *stats.Scope) *tlsctx.Tally { return tlsctx.NewTally(scope.Scop
 
 // resolver finds live secrets: those that come by discovery by their key, those of the context are kept up with their files.
 func resolver(named func(string) *secret.Live,
-	keep func(*secret.Secret, func() (*secret.Secret, error), <-chan struct{}) *secret.Live, done <-chan struct{}) tlsctx.Resolver {
+	keep func(*secret.Secret, func() (*secret.Secret, error), <-chan struct{}) *secret.Live, done <-chan struct{},
+) tlsctx.Resolver {
 	return func(r *tlsctx.Ref) *secret.Live {
 		switch {
 		case r.Inline == nil && named != nil:

@@ -96,8 +96,10 @@ func origin(t *testing.T, leaf *secrettest.Pair, version uint16) netip.AddrPort 
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if leaf != nil {
-		s.TLS = &tls.Config{MaxVersion: version, ClientAuth: tls.RequestClientCert,
-			Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Leaf.Raw}, PrivateKey: leaf.Key}}}
+		s.TLS = &tls.Config{
+			MaxVersion: version, ClientAuth: tls.RequestClientCert,
+			Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Leaf.Raw}, PrivateKey: leaf.Key}},
+		}
 		s.StartTLS()
 	} else {
 		s.Start()

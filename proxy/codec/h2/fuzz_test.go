@@ -34,8 +34,10 @@ func seed(f func(*http2.Framer, func(...string) []byte)) []byte {
 // keeps no stream.
 func FuzzServer(f *testing.F) {
 	f.Add(seed(func(fr *http2.Framer, b func(...string) []byte) {
-		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, EndStream: true,
-			BlockFragment: b(":method", "GET", ":scheme", "http", ":authority", "a", ":path", "/")})
+		_ = fr.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: 1, EndHeaders: true, EndStream: true,
+			BlockFragment: b(":method", "GET", ":scheme", "http", ":authority", "a", ":path", "/"),
+		})
 		_ = fr.WritePing(false, [8]byte{1})
 	}), uint16(7))
 	f.Add(seed(func(fr *http2.Framer, b func(...string) []byte) {
@@ -50,8 +52,10 @@ func FuzzServer(f *testing.F) {
 	}), uint16(100))
 	f.Add(seed(func(fr *http2.Framer, b func(...string) []byte) {
 		_ = fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
-		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true,
-			BlockFragment: b(":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/early")})
+		_ = fr.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: 1, EndHeaders: true,
+			BlockFragment: b(":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/early"),
+		})
 		_ = fr.WriteData(1, true, []byte("late"))
 	}), uint16(1000))
 	f.Fuzz(func(t *testing.T, frames []byte, cut uint16) {

@@ -27,21 +27,39 @@ func TestFloods(t *testing.T) {
 		{"settings", func(s *Stats) *stats.Counter { return s.OutboundControlFlood }, "too many control frames", nil, "settings"},
 		{"priority", func(s *Stats) *stats.Counter { return s.PriorityFlood }, "too many PRIORITY", nil, "priority 1 3"},
 		{"window", func(s *Stats) *stats.Counter { return s.WindowUpdateFlood }, "too many WINDOW_UPDATE", nil, "window 0 1"},
-		{"empty data", func(s *Stats) *stats.Counter { return s.EmptyFramesFlood }, "empty payload",
-			[]string{"headers 1 :method=POST :scheme=http :authority=a :path=/hang"}, "data 1 0"},
-		{"empty continuation", func(s *Stats) *stats.Counter { return s.EmptyFramesFlood }, "empty payload",
-			[]string{"headers 1 more :method=POST"}, "continuation 1 more"},
-		{"continuation", func(s *Stats) *stats.Counter { return s.ContinuationFlood }, "too many CONTINUATION",
-			[]string{"headers 1 more :method=POST"}, "continuation 1 more a=b"},
-		{"long block", func(s *Stats) *stats.Counter { return s.HeaderOverflow }, "longer than SETTINGS_MAX_HEADER_LIST_SIZE",
-			[]string{"headers 1 more :method=POST"}, "continuation 1 more a=" + strings.Repeat("~", 8000)},
-		{"resets", func(s *Stats) *stats.Counter { return s.ResetFlood }, "too many streams reset", nil,
-			"headers %[1]d :method=POST :scheme=http :authority=a :path=/hang\nrst %[1]d 8"},
-		{"refused", func(s *Stats) *stats.Counter { return s.ResetFlood }, "too many streams reset",
+		{
+			"empty data", func(s *Stats) *stats.Counter { return s.EmptyFramesFlood }, "empty payload",
 			[]string{"headers 1 :method=POST :scheme=http :authority=a :path=/hang"},
-			"headers %d :method=POST :scheme=http :authority=a :path=/hang"},
-		{"induced resets", func(s *Stats) *stats.Counter { return s.ResetFlood }, "too many streams reset", nil,
-			"headers %[1]d :method=POST :scheme=http :authority=a :path=/hang\nwindow %[1]d 0"},
+			"data 1 0",
+		},
+		{
+			"empty continuation", func(s *Stats) *stats.Counter { return s.EmptyFramesFlood }, "empty payload",
+			[]string{"headers 1 more :method=POST"},
+			"continuation 1 more",
+		},
+		{
+			"continuation", func(s *Stats) *stats.Counter { return s.ContinuationFlood }, "too many CONTINUATION",
+			[]string{"headers 1 more :method=POST"},
+			"continuation 1 more a=b",
+		},
+		{
+			"long block", func(s *Stats) *stats.Counter { return s.HeaderOverflow }, "longer than SETTINGS_MAX_HEADER_LIST_SIZE",
+			[]string{"headers 1 more :method=POST"},
+			"continuation 1 more a=" + strings.Repeat("~", 8000),
+		},
+		{
+			"resets", func(s *Stats) *stats.Counter { return s.ResetFlood }, "too many streams reset", nil,
+			"headers %[1]d :method=POST :scheme=http :authority=a :path=/hang\nrst %[1]d 8",
+		},
+		{
+			"refused", func(s *Stats) *stats.Counter { return s.ResetFlood }, "too many streams reset",
+			[]string{"headers 1 :method=POST :scheme=http :authority=a :path=/hang"},
+			"headers %d :method=POST :scheme=http :authority=a :path=/hang",
+		},
+		{
+			"induced resets", func(s *Stats) *stats.Counter { return s.ResetFlood }, "too many streams reset", nil,
+			"headers %[1]d :method=POST :scheme=http :authority=a :path=/hang\nwindow %[1]d 0",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -187,8 +187,15 @@ func TestResponsesAndTrailers(t *testing.T) {
 func upstreamRequest(id string) *header.Headers {
 	h := new(header.Headers)
 	for _, f := range [][2]string{
-		{"Host", "a.test"}, {"User-Agent", "curl/8"}, {"accept", "*/*"}, {"x-forwarded-for", "10.0.0.1"}, {"x-forwarded-proto", "http"},
-		{"x-request-id", id}, {"Connection", "close"}, {"te", "gzip"}, {"authorization", "Bearer x"},
+		{"Host", "a.test"},
+		{"User-Agent", "curl/8"},
+		{"accept", "*/*"},
+		{"x-forwarded-for", "10.0.0.1"},
+		{"x-forwarded-proto", "http"},
+		{"x-request-id", id},
+		{"Connection", "close"},
+		{"te", "gzip"},
+		{"authorization", "Bearer x"},
 	} {
 		h.AddRaw([]byte(f[0]), []byte(f[1]))
 	}
