@@ -195,3 +195,22 @@ func TestResetsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryHeaders: each of the two headers knows its own conditions only.
+func TestRetryHeaders(t *testing.T) {
+	for _, c := range []struct {
+		kv   []string
+		want route.RetryOn
+	}{
+		{[]string{"x-envoy-retry-on", "5xx, unavailable,nonsense"}, route.On5xx},
+		{[]string{"x-envoy-retry-grpc-on", "5xx,unavailable , cancelled"}, route.OnGrpcUnavailable | route.OnGrpcCancelled},
+		{[]string{"x-envoy-retry-on", "reset", "x-envoy-retry-grpc-on", "internal"}, route.OnReset | route.OnGrpcInternal},
+	} {
+		h := head(c.kv...)
+		var p plan
+		p.fromHeaders(h)
+		if p.on != c.want || p.left != 1 || h.Len() != 0 {
+			t.Errorf("%v: %b, %d left, %d fields remain", c.kv, p.on, p.left, h.Len())
+		}
+	}
+}
