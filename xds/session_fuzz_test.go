@@ -217,7 +217,7 @@ func (p *probe) step(h Happening) {
 			p.opened = append(p.opened, a.Source)
 		case Connect:
 			if slices.Contains(p.opened, a.Source) {
-				p.step(Connected{a.Source})
+				p.step(Connected(a))
 			}
 		case Close:
 			p.opened = slices.DeleteFunc(p.opened, func(i int) bool { return i == a.Source })

@@ -8,7 +8,7 @@ import (
 
 // The variants of certificate, in op.flag: what of it, and whose.
 const (
-	subject uint8 = iota
+	subject uint8 = iota + 1
 	issuer
 	serial
 	sha256Print

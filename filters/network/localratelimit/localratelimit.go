@@ -70,7 +70,6 @@ type filter struct {
 	enabled bool
 	bucket  *tokenbucket.Bucket
 	st      *Stats
-	now     func() time.Time
 }
 
 // OnAccept implements filters.AdmissionFilter.

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 x/net's server and client are wanted as peers, whatever net/http offers
+
 package h2
 
 import (
