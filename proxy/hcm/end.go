@@ -65,11 +65,19 @@ func (m *Manager) unanswered(s *stream.Stream, err error) {
 	}
 }
 
+// upgraded tells whether the response is a yes to an upgrade, or to CONNECT.
+func upgraded(s *stream.Stream) bool {
+	return s.UpgradeType != nil && (s.Info.Code == 101 || string(s.UpgradeType) == "connect" && s.Info.Code/100 == 2)
+}
+
 // end records a stream that is over, whatever way it ended.
 func (m *Manager) end(s *stream.Stream) {
 	i, st := &s.Info, m.stats
 	i.End = time.Now()
 	s.End()
+	if s.Replied() && upgraded(s) {
+		st.CxUpgradesActive.Dec()
+	}
 	st.RqActive.Dec()
 	st.RqCompleted.Inc()
 	if i.Code > 0 {

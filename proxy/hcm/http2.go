@@ -93,7 +93,7 @@ func (x *http2Conn) ServeStream(st *h2.ServerStream) {
 	defer x.recovered(st)
 	m, msg := x.m, st.Message()
 	a := arrival{
-		version: info.HTTP2, size: msg.Size, noBody: st.NoBody(), head: msg.Head,
+		version: info.HTTP2, size: msg.Size, noBody: st.NoBody() || msg.Connect, head: msg.Head,
 		connect: msg.Connect && !msg.Protocol, upgrade: msg.Protocol, expect: msg.Expect,
 	}
 	if msg.Protocol {

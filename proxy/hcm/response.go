@@ -38,6 +38,10 @@ func (m *Manager) FinishResponse(s *stream.Stream, end bool) {
 			h.Set(header.XRequestID, id)
 		}
 	}
+	if upgraded(s) {
+		m.stats.CxUpgradesTotal.Inc()
+		m.stats.CxUpgradesActive.Inc()
+	}
 	if s.Info.Protocol == info.HTTP2 && s.Info.Code == 101 {
 		fields.Connected(h) // RFC 8441 §5
 	}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -87,6 +88,18 @@ func (a *Attempt) finish() {
 
 // TLS is what the handshake with the host came to; nil without TLS.
 func (a *Attempt) TLS() *tlsctx.State { return a.link.tls }
+
+// ExtendedConnect tells whether the host takes upgrades on the connection (RFC
+// 8441). It waits for the host to say so until ctx ends.
+func (a *Attempt) ExtendedConnect(ctx context.Context) bool {
+	if a.shared == nil {
+		return true
+	}
+	k := a.shared.conn
+	k.AwaitSettings(ctx)
+	yes, _ := k.ExtendedConnect()
+	return yes
+}
 
 // LocalAddr is our address on the connection.
 func (a *Attempt) LocalAddr() netip.AddrPort { return a.sock.LocalAddr() }

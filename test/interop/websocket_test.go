@@ -101,6 +101,22 @@ route_config: {virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefi
 `})
 }
 
+// chatRigOverHTTP2 has two proxies that speak HTTP/2 with each other (RFC 8441).
+func chatRigOverHTTP2(t *testing.T) *rig.Rig {
+	t.Helper()
+	const hcm = `
+stat_prefix: test
+http_filters: [$router]
+http2_protocol_options: {allow_connect: true}
+upgrade_configs: [{upgrade_type: websocket}]
+route_config: {virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: a, timeout: 0.5s}}]}]}
+`
+	far := rig.New(t, rig.Options{Origins: map[string]string{"a": echoServer(t)}, HCM: hcm})
+	return rig.New(t, rig.Options{HCM: hcm, Config: "clusters:\n- name: a\n  load_assignment: " + rig.Endpoint("a", far.Addr) + `
+  typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {$http_protocol_options, explicit_http_config: {http2_protocol_options: {}}}}
+`})
+}
+
 // chat runs a peer, which is a script, and holds it to its last line.
 func chat(t *testing.T, r *rig.Rig, name, script string, command ...string) {
 	t.Helper()
@@ -113,7 +129,7 @@ func chat(t *testing.T, r *rig.Rig, name, script string, command ...string) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	r.Await("http.test.downstream_cx_active", 0)
-	r.Await("cluster.a.upstream_cx_active", 0)
+	r.Await("cluster.a.upstream_rq_active", 0)
 }
 
 func TestWebSocketOfNode(t *testing.T) {
@@ -127,6 +143,7 @@ func TestWebSocketOfNode(t *testing.T) {
 		}
 	}
 	chat(t, chatRig(t), "peer.js", nodePeer, flags...)
+	chat(t, chatRigOverHTTP2(t), "peer.js", nodePeer, flags...)
 }
 
 func TestWebSocketOfPython(t *testing.T) {
@@ -135,6 +152,7 @@ func TestWebSocketOfPython(t *testing.T) {
 		t.Skip("python3 has no websockets (pip install websockets)")
 	}
 	chat(t, chatRig(t), "peer.py", pythonPeer, python)
+	chat(t, chatRigOverHTTP2(t), "peer.py", pythonPeer, python)
 }
 
 // TestWebSocketOfCurl has curl do no more than the handshake, by hand.

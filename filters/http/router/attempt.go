@@ -51,6 +51,11 @@ func (e *exchange) try() outcome {
 	e.perTryHead()
 	e.at.Begin(e.wake)
 	e.watch()
+	if e.extended {
+		if out, ok := e.extends(); !ok {
+			return out
+		}
+	}
 	if !e.at.Reused {
 		now = time.Now() // connecting took its time
 	}
@@ -140,7 +145,8 @@ func (e *exchange) perTryHead() {
 // when it begins.
 func (e *exchange) send(now time.Time) error {
 	none := e.s.NoBody
-	if err := e.at.WriteHeaders(&e.s.Request, none); err != nil {
+	opens := e.upgrading() && e.at.Protocol == info.HTTP2 // what follows goes on the same stream
+	if err := e.at.WriteHeaders(&e.s.Request, none && !opens); err != nil {
 		return err
 	}
 	if !none {
@@ -196,6 +202,8 @@ func (e *exchange) await() outcome {
 			return e.broken(errUnasked)
 		case code == 101 && !fields.Accepts(&e.s.Response, e.s.UpgradeKey):
 			return e.broken(errAccept)
+		case e.refusedByOK(code):
+			return e.broken(errNotUpgraded)
 		case code == 101 || code >= 200:
 			e.s.Info.UpstreamFirstByte = time.Now()
 			return outcome{code: code, head: &e.s.Response}
@@ -214,6 +222,16 @@ var errUnasked = &codec.ProtocolError{Status: 502, Detail: "http1.unexpected_upg
 
 // errAccept is a 101 that proves no knowledge of the key we sent (RFC 6455 §4.1).
 var errAccept = &codec.ProtocolError{Status: 502, Detail: "websocket.invalid_accept", Rule: "Sec-WebSocket-Accept does not fit the key (RFC 6455 §4.1)"}
+
+// errNotUpgraded is a success that is no yes to an upgrade; a client of HTTP/2 would
+// take it for one (RFC 8441 §5).
+var errNotUpgraded = &codec.ProtocolError{Status: 502, Detail: "websocket.not_upgraded", Rule: "2xx to an upgrade that an HTTP/2 client asked for (RFC 8441 §5)"}
+
+// refusedByOK tells whether a server ignored the upgrade that a client of HTTP/2
+// asked for.
+func (e *exchange) refusedByOK(code int) bool {
+	return code/100 == 2 && e.upgrading() && e.s.Info.Protocol == info.HTTP2 && string(e.s.UpgradeType) != "connect"
+}
 
 // upgrading tells whether the request asks for an upgrade, and may.
 func (e *exchange) upgrading() bool { return e.s.UpgradeType != nil }

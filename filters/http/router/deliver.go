@@ -39,6 +39,9 @@ func (e *exchange) deliver() error {
 	if code == 101 || string(s.UpgradeType) == "connect" && code/100 == 2 {
 		return e.upgrade()
 	}
+	if e.upgrading() && at.Protocol == info.HTTP2 {
+		_ = at.WriteBody(nil, true) // refused: an ordinary exchange after all
+	}
 	end := at.StartBody(&s.ResponseTrailers)
 	trailers := end && s.ResponseTrailers.Len() > 0 // they came before anybody looked
 	if err := s.SendHeaders(end && !trailers); err != nil {

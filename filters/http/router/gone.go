@@ -20,12 +20,16 @@ func (e *exchange) onGone() {
 	e.at.WakeReader()
 }
 
-// leave gives up the try under way for its owner to release: what happens to the
-// client does not concern it any more.
-func (e *exchange) leave() *upstream.Attempt {
+func (e *exchange) unwatch() {
 	if c, ok := e.s.Codec().(goneTeller); ok {
 		c.SetGone(nil)
 	}
+}
+
+// leave gives up the try under way for its owner to release: what happens to the
+// client does not concern it any more.
+func (e *exchange) leave() *upstream.Attempt {
+	e.unwatch()
 	at := e.at
 	e.at = nil
 	return at

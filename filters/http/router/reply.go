@@ -60,6 +60,8 @@ func replyFor(err *upstream.Error, fired timeout) failure {
 		return failure{503, "drop_overload", "drop overload"}
 	case upstream.DetailsBreakerOpen:
 		return failure{503, "circuit_breaker_open", "upstream circuit breaker is open"}
+	case detailsNoExtended:
+		return failure{502, detailsNoExtended, bodyNoExtended}
 	case "protocol_error":
 		return failure{502, "upstream_reset_before_response_started{protocol_error}", resetBody + "protocol error"}
 	case upstream.DetailsOverflow:

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -26,6 +27,7 @@ type ClientConn struct {
 	// set in NewClientConn, never changed
 	ev   ClientEvents
 	done chan struct{}
+	said chan struct{} // closed when the server's SETTINGS have come
 
 	// owned by the reading goroutine
 	buf buffer.Buf
@@ -39,7 +41,7 @@ type ClientConn struct {
 // NewClientConn sends the preface on c, which it owns from then on, and reads on a
 // goroutine of its own, which ends with the connection.
 func NewClientConn(c netio.Conn, o *Options, st *Stats, ev ClientEvents) (*ClientConn, error) {
-	k := &ClientConn{ev: ev, done: make(chan struct{})}
+	k := &ClientConn{ev: ev, done: make(chan struct{}), said: make(chan struct{})}
 	k.init(c, &k.buf, o, st, k, true)
 	k.mu.Lock()
 	_, _ = k.out.Write([]byte(http2.ClientPreface))
@@ -134,6 +136,23 @@ func (k *ClientConn) ExtendedConnect() (yes, known bool) {
 	return k.peer.connect, k.peer.seen
 }
 
+// AwaitSettings waits until the server's SETTINGS have come, the connection is over,
+// or ctx ends; it tells whether they have.
+func (k *ClientConn) AwaitSettings(ctx context.Context) bool {
+	select {
+	case <-k.said:
+		return true
+	default:
+	}
+	select {
+	case <-k.said:
+		return true
+	case <-k.done:
+	case <-ctx.Done():
+	}
+	return false
+}
+
 // BytesIn is how many bytes came.
 func (k *ClientConn) BytesIn() uint64 {
 	in, _ := k.bytes()
@@ -186,13 +205,14 @@ func (k *ClientConn) notify() {
 	}
 }
 
-// unused, woken, pong and due implement side.
+// unused, settled, woken, pong and due implement side.
 func (k *ClientConn) unused() {
 	if k.o.Keepalive.IdleInterval > 0 {
 		k.quiet = time.Now()
 	}
 }
 
+func (k *ClientConn) settled()                    { close(k.said) }
 func (k *ClientConn) woken()                      {}
 func (k *ClientConn) pong()                       {}
 func (k *ClientConn) due(time.Time) (t time.Time) { return t }

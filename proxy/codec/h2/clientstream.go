@@ -245,5 +245,11 @@ func (x *ClientStream) Source() *netio.Timed { return nil }
 func (x *ClientStream) Spliced(int64) (end bool) { return false }
 
 // Upgrade implements codec.Exchange: the stream itself is the connection. Closing
-// it does not release the stream.
-func (x *ClientStream) Upgrade() (netio.Conn, []byte) { return &tunnel{s: &x.s}, nil }
+// it does not release the stream. Begin's wake is not called any more.
+func (x *ClientStream) Upgrade() (netio.Conn, []byte) {
+	c := x.s.c
+	c.mu.Lock()
+	x.s.waker, x.s.woken = nil, false
+	c.mu.Unlock()
+	return &tunnel{s: &x.s}, nil
+}

@@ -34,6 +34,8 @@ type side interface {
 	woken()
 	// unused hears, with the lock held, that the last stream is over.
 	unused()
+	// settled is told, with the lock held, that the peer's first SETTINGS have come.
+	settled()
 	// notify hears, on any goroutine, that streams ended or may be opened.
 	notify()
 	// due is told of the time when the connection's timer is due, with the lock

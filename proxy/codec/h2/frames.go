@@ -21,6 +21,7 @@ func (c *core) settingsFrame(f *http2.SettingsFrame) error {
 	}
 	if !c.peer.seen {
 		c.peer.seen = true
+		c.side.settled()
 		c.note = true
 	}
 	c.out.settingsAck()

@@ -70,6 +70,9 @@ func (l *life) check(s *Server) {
 // pong implements side.
 func (s *Server) pong() { s.life.second(s) }
 
+// settled implements side.
+func (s *Server) settled() {}
+
 // woken implements side.
 func (s *Server) woken() {
 	if s.c.Draining() {

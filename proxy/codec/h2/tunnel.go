@@ -4,11 +4,13 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http2"
 
 	"github.com/weirproxy/weir/proxy/buffer"
+	"github.com/weirproxy/weir/proxy/codec"
 	"github.com/weirproxy/weir/proxy/netio"
 )
 
@@ -52,7 +54,7 @@ func (t *tunnel) read(take func([]byte) int) (int, error) {
 		case s.ended:
 			return 0, io.EOF
 		case s.err != nil:
-			return 0, s.err
+			return 0, broken(s.err)
 		}
 		if err := s.wait(); err != nil {
 			return 0, err
@@ -77,7 +79,7 @@ func (t *tunnel) Writev(a, b []byte) (int, error) {
 	if err == errFinished {
 		err = os.ErrClosed
 	}
-	return n, err
+	return n, broken(err)
 }
 
 // SetReadDeadline implements netio.Conn.
@@ -120,14 +122,35 @@ func (t *tunnel) Close() error {
 	return nil
 }
 
-// Reset implements netio.Conn.
+// A tunnelReset is a stream's reset as a connection's.
+type tunnelReset struct{ *codec.ResetError }
+
+// Is says that it is a reset to those who know only sockets.
+func (tunnelReset) Is(target error) bool { return target == syscall.ECONNRESET }
+
+// Unwrap gives the stream's.
+func (t tunnelReset) Unwrap() error { return t.ResetError }
+
+func broken(err error) error {
+	if re, ok := err.(*codec.ResetError); ok {
+		return tunnelReset{re}
+	}
+	return err
+}
+
+// Reset implements netio.Conn: a client hears that what is behind us broke
+// (RFC 9113 §8.5), a server that nobody wants more.
 func (t *tunnel) Reset() error {
 	s, c := t.s, t.s.c
 	c.mu.Lock()
 	defer c.unlock()
 	t.closed = true
 	if s.listed {
-		c.rst(s, http2.ErrCodeCancel, os.ErrClosed)
+		code := http2.ErrCodeConnect
+		if c.client {
+			code = http2.ErrCodeCancel
+		}
+		c.rst(s, code, os.ErrClosed)
 		c.out.kick()
 	}
 	s.wake()

@@ -42,6 +42,7 @@ func ToExtendedConnect(h *header.Headers) (key []byte) {
 func Upgraded(h *header.Headers, protocol, key []byte) {
 	h.SetString(header.Status, "101")
 	h.Set(header.Upgrade, protocol)
+	h.Del(header.ContentLength) // what follows is no body
 	if len(key) > 0 {
 		h.SetString(webSocketAccept, Accept(string(key)))
 	}
@@ -51,6 +52,7 @@ func Upgraded(h *header.Headers, protocol, key []byte) {
 func Connected(h *header.Headers) {
 	h.SetString(header.Status, "200")
 	h.Del(header.Upgrade)
+	h.Del(header.ContentLength)
 	h.Del(webSocketAccept)
 }
 
