@@ -54,6 +54,6 @@ func http2Options(cfg *Config) h2.Options {
 	case h1.DropUnderscores:
 		o.Fields.Underscores = fields.DropUnderscores
 	}
-	o.WriteIdle = cfg.StreamIdle
+	o.WriteIdle, o.LateGrace = cfg.StreamIdle, cfg.DelayedClose
 	return o
 }

@@ -63,12 +63,13 @@ type core struct {
 	mu       sync.Mutex
 	table    table
 	closed   graves
-	maxID    uint32 // the highest stream the peer opened (server), or we did (client)
-	lastID   uint32 // the highest of the peer's that we may have acted on
-	active   int    // streams that count against the limit
-	sendWin  int64  // what we may send
-	recvWin  int64  // what the peer may send
-	unsent   int64  // what was consumed and not yet given back to the peer
+	late     latecomers // a server's
+	maxID    uint32     // the highest stream the peer opened (server), or we did (client)
+	lastID   uint32     // the highest of the peer's that we may have acted on
+	active   int        // streams that count against the limit
+	sendWin  int64      // what we may send
+	recvWin  int64      // what the peer may send
+	unsent   int64      // what was consumed and not yet given back to the peer
 	peer     peerSettings
 	enc      *fields.Encoder
 	out      output

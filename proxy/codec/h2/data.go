@@ -38,7 +38,7 @@ func (c *core) dataFrame(fh http2.FrameHeader) error {
 	s := c.table.get(id)
 	switch {
 	case s == nil:
-		return c.strayData(id, n)
+		return c.strayData(id, n, end)
 	case s.ended:
 		c.credit(nil, n)
 		return &streamError{id, http2.ErrCodeStreamClosed, errStreamClosed}
@@ -64,8 +64,11 @@ func (c *core) dataFrame(fh http2.FrameHeader) error {
 }
 
 // strayData takes DATA of a stream that is not open.
-func (c *core) strayData(id uint32, n int) error {
+func (c *core) strayData(id uint32, n int, end bool) error {
 	c.credit(nil, n)
+	if c.lateData(id, n, end) {
+		return nil
+	}
 	if c.idle(id) {
 		return connError(http2.ErrCodeProtocol, "DATA on an idle stream")
 	}

@@ -114,6 +114,7 @@ func (c *core) rstFrame(id uint32, code http2.ErrCode) error {
 		if c.idle(id) {
 			return connError(http2.ErrCodeProtocol, "RST_STREAM on an idle stream")
 		}
+		c.endLate(id, buriedByPeer)
 		return nil
 	}
 	c.st.RxReset.Inc()

@@ -63,6 +63,9 @@ func (l *life) second(s *Server) {
 // check ends a drained connection without streams.
 func (l *life) check(s *Server) {
 	if l.phase == 2 && s.active == 0 && s.running == 0 {
+		for len(s.late) > 0 {
+			s.dismiss(0)
+		}
 		s.fail(l.cause)
 	}
 }
@@ -120,5 +123,6 @@ func (s *Server) due(now time.Time) (next time.Time) {
 			l.second(s)
 		}
 	}
+	next = sooner(next, s.dismissDue(now))
 	return sooner(next, s.workers.due(now))
 }

@@ -57,6 +57,9 @@ type Options struct {
 	// it that its windows are shut or its socket is full; 0 for ever
 	// (Envoy: stream_flush_timeout, then stream_idle_timeout).
 	WriteIdle time.Duration
+	// LateGrace is how long a request may go on after its response before it is reset;
+	// 0 not at all (Envoy has none; HTTP/1's is delayed_close_timeout).
+	LateGrace time.Duration
 	// Tick is how often a client stream that waits for a response calls its wake; 0 never.
 	Tick time.Duration
 }

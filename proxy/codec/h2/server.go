@@ -135,6 +135,10 @@ func (s *Server) block(id uint32, b []byte, end, selfDepends bool) error {
 	}
 	st := s.table.get(id)
 	if st == nil {
+		if s.endLate(id, buriedInPeace) { // trailers
+			s.mu.Unlock()
+			return s.discardBlock(b)
+		}
 		how, skipped := s.closed.how(id), s.closed.skipped(id)
 		s.mu.Unlock()
 		return s.strayBlock(id, b, how, skipped)

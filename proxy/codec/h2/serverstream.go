@@ -212,8 +212,8 @@ func (st *ServerStream) SetReset(code uint32) {
 func (st *ServerStream) Upgrade() (netio.Conn, []byte) { return &tunnel{s: &st.s}, nil }
 
 // Finish ends the stream, if ServeStream's return shall not: what is left of the
-// response is sent, an incomplete one is reset, and so is a request that was not
-// read whole.
+// response is sent, an incomplete one is reset, and so is, after LateGrace, a request
+// that was not read whole.
 func (st *ServerStream) Finish() {
 	s, c := &st.s, st.s.c
 	c.mu.Lock()
@@ -231,6 +231,8 @@ func (st *ServerStream) Finish() {
 			code = st.code
 		}
 		c.rst(s, code, localReset(code))
+	case !s.ended && c.o.LateGrace > 0:
+		st.srv.outstay(s)
 	case !s.ended: // RFC 9113 §8.1: the client shall stop sending
 		c.rst(s, http2.ErrCodeNo, localReset(http2.ErrCodeNo))
 	}
