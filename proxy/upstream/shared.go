@@ -86,7 +86,7 @@ func (p *sharedPool) await() <-chan struct{} {
 func (p *sharedPool) take(key *poolKey) (*shared, *h2.ClientStream) {
 	own := false
 	for _, s := range p.all() {
-		if s.key == *key && s.usable() {
+		if s.key.loop == key.loop && s.key == *key && s.usable() {
 			own = true
 			if st, err := s.conn.Open(); err == nil {
 				return s, st
