@@ -235,6 +235,9 @@ func TestEncoderSendsWhatMayBeSent(t *testing.T) {
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
+	if racing {
+		t.Skip("pools drop things at random under the race detector")
+	}
 	e, d := NewEncoder(4096), NewDecoder(4096)
 	h := upstreamRequest("same-id")
 	var out header.Headers

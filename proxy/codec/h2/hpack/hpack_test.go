@@ -146,6 +146,9 @@ func TestStaticTable(t *testing.T) {
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
+	if racing {
+		t.Skip("pools drop things at random under the race detector")
+	}
 	// As nginx sends: every field is put into the table and none is referred to.
 	var nginx bytes.Buffer
 	for i := range 8 {

@@ -1,0 +1,6 @@
+//go:build !race
+
+package fields
+
+// racing is false: pools keep what they are given.
+const racing = false
