@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/filters/http/headermutation"
 	"github.com/weirproxy/weir/filters/http/healthcheck"
 	"github.com/weirproxy/weir/filters/http/localratelimit"
+	"github.com/weirproxy/weir/filters/http/rbac"
 	"github.com/weirproxy/weir/filters/http/router"
 	"github.com/weirproxy/weir/filters/listener/httpinspector"
 	"github.com/weirproxy/weir/filters/listener/originaldst"
@@ -23,6 +24,7 @@ import (
 	"github.com/weirproxy/weir/filters/network/directresponse"
 	"github.com/weirproxy/weir/filters/network/hcm"
 	netlocalratelimit "github.com/weirproxy/weir/filters/network/localratelimit"
+	netrbac "github.com/weirproxy/weir/filters/network/rbac"
 	"github.com/weirproxy/weir/filters/network/tcpproxy"
 	"github.com/weirproxy/weir/filters/transport/tls"
 )
@@ -45,6 +47,7 @@ func Filters() []*extension.Factory {
 		// Network filters.
 		connectionlimit.Factory(),
 		netlocalratelimit.Factory(),
+		netrbac.Factory(),
 		directresponse.Factory(),
 		tcpproxy.Factory(),
 		hcm.Factory(),
@@ -52,6 +55,7 @@ func Filters() []*extension.Factory {
 		// HTTP filters.
 		healthcheck.Factory(),
 		cors.Factory(),
+		rbac.Factory(),
 		fault.Factory(),
 		grpcstats.Factory(),
 		localratelimit.Factory(),

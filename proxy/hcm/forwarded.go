@@ -65,6 +65,7 @@ func (m *Manager) forwarded(s *stream.Stream) {
 	} else if !h.Has(header.Scheme) {
 		h.AddString(header.Scheme, scheme(string(h.Value(header.XForwardedProto)) == "https"))
 	}
+	s.Client = client
 	s.Internal = single && m.internal(client)
 	s.EdgeRequest = cfg.UseRemoteAddress && !s.Internal
 	if s.Internal {

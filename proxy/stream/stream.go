@@ -7,6 +7,7 @@
 package stream
 
 import (
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -28,12 +29,13 @@ type Stream struct {
 	// Set by the codec when the request head is in.
 	Method, Path, Authority []byte // as received or as filters changed them: SetPath, SetAuthority
 	TLS                     bool
-	NoBody                  bool   // the request ends with its head
-	HeadRequest             bool   // the response has no body
-	UpgradeType             []byte // Upgrade header of a request that asks for one, lower case; "connect" for CONNECT
-	UpgradeKey              string // Sec-WebSocket-Key that we made for a client that has none (RFC 8441)
-	Internal                bool   // the client is on an internal address (Envoy: x-envoy-internal)
-	EdgeRequest             bool   // came from outside: x-envoy-* overrides are not obeyed
+	NoBody                  bool       // the request ends with its head
+	HeadRequest             bool       // the response has no body
+	UpgradeType             []byte     // Upgrade header of a request that asks for one, lower case; "connect" for CONNECT
+	UpgradeKey              string     // Sec-WebSocket-Key that we made for a client that has none (RFC 8441)
+	Client                  netip.Addr // who asks, as far as known: x-forwarded-for as trusted, else the peer
+	Internal                bool       // the client is on an internal address (Envoy: x-envoy-internal)
+	EdgeRequest             bool       // came from outside: x-envoy-* overrides are not obeyed
 
 	// Bounds of this stream, set before the chain runs; zero is no bound.
 	RequestDeadline time.Time     // the whole request must be in by then
