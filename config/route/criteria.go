@@ -16,6 +16,7 @@ const (
 	pathExact              // path
 	pathSeparated          // path_separated_prefix: whole segments
 	pathRegex              // safe_regex
+	pathConnect            // connect_matcher: there is none, which only CONNECT has
 )
 
 // criteria is a compiled RouteMatch. The path it looks at has neither query nor
@@ -38,14 +39,16 @@ type criteria struct {
 func (c *criteria) matchPath(path []byte, tr *match.Trace) bool {
 	ok := false
 	t := c.text
-	switch c.kind {
-	case pathPrefix:
+	switch {
+	case len(path) == 0 || c.kind == pathConnect:
+		ok = len(path) == 0 && c.kind == pathConnect
+	case c.kind == pathPrefix:
 		ok = len(path) >= len(t) && c.eq(path[:len(t)], t)
-	case pathExact:
+	case c.kind == pathExact:
 		ok = len(path) == len(t) && c.eq(path, t)
-	case pathSeparated:
+	case c.kind == pathSeparated:
 		ok = len(path) >= len(t) && c.eq(path[:len(t)], t) && (len(path) == len(t) || path[len(t)] == '/')
-	case pathRegex:
+	case c.kind == pathRegex:
 		ok = c.re.Match(path)
 	}
 	if tr != nil {
@@ -77,6 +80,8 @@ func (c *criteria) describe() string {
 		b.WriteString("begins with the segments ")
 	case pathRegex:
 		b.WriteString("matches ")
+	case pathConnect:
+		b.WriteString("is CONNECT's, which has none")
 	}
 	b.WriteString(c.text)
 	if c.fold {

@@ -286,7 +286,17 @@ func upgrades(errs *fielderr.List, l []*routev3.RouteAction_UpgradeConfig) []Upg
 			errs.Addf(path+".upgrade_type", "%q is there twice", up.Type)
 		}
 		seen[up.Type] = true
-		refuse(errs, path+".connect_config", u.GetConnectConfig() != nil)
+		if up.Type == "connect-udp" {
+			errs.Addf(path+".upgrade_type", "CONNECT-UDP is not supported")
+		}
+		if c := u.GetConnectConfig(); c != nil {
+			up.Terminate = true
+			if up.Type != "connect" {
+				errs.Addf(path+".connect_config", "for an upgrade of type %q (only for CONNECT)", u.GetUpgradeType())
+			}
+			refuse(errs, path+".connect_config.proxy_protocol_config", c.ProxyProtocolConfig != nil)
+			refuse(errs, path+".connect_config.allow_post", c.AllowPost)
+		}
 		out = append(out, up)
 	}
 	return out

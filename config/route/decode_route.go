@@ -99,11 +99,11 @@ func newCriteria(m *routev3.RouteMatch, use string) (criteria, error) {
 		c.kind, c.re = pathRegex, re
 		c.text, c.fold = p.SafeRegex.GetRegex(), false // Envoy: case_sensitive is ignored
 	case *routev3.RouteMatch_ConnectMatcher_:
-		errs.Addf("connect_matcher", "not supported")
+		c.kind, c.fold = pathConnect, false
 	case *routev3.RouteMatch_PathMatchPolicy:
 		errs.Addf("path_match_policy", "not supported (supported: prefix, path, safe_regex, path_separated_prefix)")
 	default:
-		errs.Addf("path_specifier", "unset (one of prefix, path, safe_regex, path_separated_prefix)")
+		errs.Addf("path_specifier", "unset (one of prefix, path, safe_regex, path_separated_prefix, connect_matcher)")
 	}
 	if c.fold {
 		c.text = match.LowerString(c.text)

@@ -34,6 +34,7 @@ func newIndex(routes []*Route) index {
 	for i, rt := range routes {
 		c, at := &rt.criteria, int32(i)
 		switch {
+		case c.kind == pathConnect: // linear finds it
 		case c.kind == pathRegex:
 			if lit, ok := c.re.Literal(); ok {
 				x.addExact(lit, at)

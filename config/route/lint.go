@@ -61,6 +61,9 @@ func (d *decoder) lintDomain(i int, domain string) {
 func (d *decoder) lintUnreachable() {
 	vh := d.vhost
 	for i, rt := range vh.Routes {
+		if rt.criteria.kind == pathConnect {
+			continue
+		}
 		if c := &rt.criteria; c.kind != pathRegex && c.text != "" {
 			switch {
 			case strings.ContainsAny(c.text, "?#"):

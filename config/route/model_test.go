@@ -72,7 +72,7 @@ func TestTimeoutsAndPolicies(t *testing.T) {
 	}, f.Timeouts); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]Upgrade{{"websocket", true}, {"foo", false}}, f.Upgrades); diff != "" {
+	if diff := cmp.Diff([]Upgrade{{Type: "websocket", Enabled: true}, {Type: "foo"}}, f.Upgrades); diff != "" {
 		t.Error(diff)
 	}
 	if !f.High || !f.AppendXFH || !f.Rewrite.AutoHost || f.Rewrite.Path() {

@@ -202,6 +202,9 @@ type HashPolicy struct {
 type Upgrade struct {
 	Type    string // lower case
 	Enabled bool
+	// Terminate has the bytes of a CONNECT go to the cluster's host as they are; else
+	// CONNECT itself does (Envoy: connect_config).
+	Terminate bool
 }
 
 // A Redirect answers with a Location (Envoy: RedirectAction).

@@ -82,13 +82,7 @@ func (t *Table) Match(r *Request, tr *match.Trace) *Route {
 		}
 		return vh.toTLS
 	}
-	if len(r.Path) == 0 { // CONNECT: no route matches without connect_matcher
-		if tr != nil {
-			tr.Note(false, "path", "the request has none")
-		}
-		return nil
-	}
-	if tr != nil {
+	if tr != nil || len(r.Path) == 0 { // CONNECT is rare
 		return vh.linear(r, tr)
 	}
 	path, _ := match.SplitPath(r.Path)

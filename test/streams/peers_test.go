@@ -41,6 +41,8 @@ type plain struct {
 	r *bufio.Reader
 }
 
+func newPlain(c *net.TCPConn) *plain { return &plain{c, bufio.NewReader(c)} }
+
 func (p *plain) send(s string) error {
 	_, err := io.WriteString(p.c, s)
 	return err

@@ -132,7 +132,7 @@ func spoofed(ci *info.Conn) netip.AddrPort {
 func (e *exchange) head() {
 	s, h := e.s, &e.s.Request
 	e.rt.MutateRequest(e.w, h, &e.vars)
-	if e.fw.Rewrite.Path() {
+	if e.fw.Rewrite.Path() && len(s.Path) > 0 { // CONNECT has none
 		if !e.f.cfg.suppressHeaders && !h.Has(xEnvoyOriginalPath) {
 			h.Add(xEnvoyOriginalPath, s.Path)
 		}

@@ -63,6 +63,9 @@ func (e *exchange) serve() error {
 		return nil
 	}
 	defer e.cl.GiveRequest(e.fw.High)
+	if e.terminates() {
+		return e.terminate()
+	}
 	e.head()
 	for {
 		out := e.try()

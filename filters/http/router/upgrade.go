@@ -6,6 +6,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/tcp"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
@@ -41,22 +42,34 @@ func (e *exchange) extends() (outcome, bool) {
 // upgrade sends a 101, or a 2xx to CONNECT, and lets both sides talk until they
 // are done (RFC 9110 §7.8, §9.3.6).
 func (e *exchange) upgrade() error {
-	s, at := e.s, e.at
 	if !e.pump.wait() {
 		return e.clientLost(e.pump.clientErr())
 	}
-	s.MustClose()
-	s.Response.Del(header.ContentLength) // what follows is no body
-	if err := s.SendHeaders(false); err != nil {
-		return e.clientLost(err)
-	}
-	if err := s.Codec().Flush(); err != nil {
+	if err := e.agree(); err != nil {
 		return e.clientLost(err)
 	}
 	e.unwatch() // the tunnel sees for itself
+	e.tunnel(e.at.Upgrade())
+	e.leave().Release()
+	return nil
+}
+
+// agree sends the head that opens a tunnel.
+func (e *exchange) agree() error {
+	s := e.s
+	s.MustClose()
+	s.Response.Del(header.ContentLength) // what follows is no body
+	if err := s.SendHeaders(false); err != nil {
+		return err
+	}
+	return s.Codec().Flush()
+}
+
+// tunnel moves bytes between the client and up, of which some are in already.
+func (e *exchange) tunnel(up netio.Conn, in []byte) {
+	s := e.s
 	down, downIn := s.Codec().Upgrade()
-	up, upIn := at.Upgrade()
-	r := tcp.Copy(tcp.Side{Conn: down, Buffered: downIn}, tcp.Side{Conn: up, Buffered: upIn}, tcp.Options{Idle: e.bounds.idle, Deadline: e.bounds.max})
+	r := tcp.Copy(tcp.Side{Conn: down, Buffered: downIn}, tcp.Side{Conn: up, Buffered: in}, tcp.Options{Idle: e.bounds.idle, Deadline: e.bounds.max})
 	i := &s.Info
 	i.BytesReceived += r.AToB
 	i.BytesSent += r.BToA
@@ -72,6 +85,4 @@ func (e *exchange) upgrade() error {
 		i.Flags |= info.UpstreamMaxStreamDuration
 	}
 	s.Upgraded()
-	e.leave().Release()
-	return nil
 }

@@ -187,6 +187,9 @@ func upgrades(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) {
 		if len(u.Filters) > 0 {
 			l.Addf(fielderr.Index("upgrade_configs", i)+".filters", "not supported")
 		}
+		if strings.EqualFold(u.UpgradeType, "connect-udp") {
+			l.Addf(fielderr.Index("upgrade_configs", i)+".upgrade_type", "CONNECT-UDP is not supported")
+		}
 		c.Upgrades = append(c.Upgrades, route.Upgrade{
 			Type: strings.ToLower(u.UpgradeType), Enabled: fielderr.Bool(u.Enabled, true),
 		})
