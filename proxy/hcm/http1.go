@@ -72,7 +72,7 @@ func (m *Manager) ended(c *conn.Conn, srv *h1.Server, err error, maxAge time.Tim
 		m.begin(s, m.stats.RqHTTP1Total)
 		m.refuse(s, srv, err)
 		m.end(s)
-		m.linger(c)
+		c.Linger(m.cfg.DelayedClose)
 		m.put(s)
 		return nil
 	}
@@ -89,7 +89,7 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 		m.refuse(s, srv, err)
 		m.end(s)
 		if s.Replied() {
-			m.linger(c)
+			c.Linger(m.cfg.DelayedClose)
 		}
 		return false, nil
 	}
@@ -126,25 +126,9 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 	}
 	m.end(s)
 	if !more && s.Ended() && (!s.BodyDone() || srv.Buffered()) {
-		m.linger(c)
+		c.Linger(m.cfg.DelayedClose)
 	}
 	return more, nil
-}
-
-// linger throws away what a client still sends to a connection that ends, for a
-// time: closing with unread bytes would reset the connection, and the response with
-// it (RFC 9112 §9.6; Envoy: delayed_close_timeout).
-func (m *Manager) linger(c *conn.Conn) {
-	d := m.cfg.DelayedClose
-	if d == 0 || c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(d)) != nil {
-		return
-	}
-	var b [4096]byte
-	for {
-		if _, err := c.Read(b[:]); err != nil {
-			return
-		}
-	}
 }
 
 // refuse answers a head that was not accepted, if there is anybody to answer,

@@ -50,7 +50,6 @@ func (m *Manager) serveHTTP2(c *conn.Conn) error {
 	case errors.As(err, &ce) && !ce.Remote:
 		st.CxProtocolError.Inc()
 		c.Info.Details = "http2.remote_protocol_error"
-		m.linger(c) // what is still coming must not reset the GOAWAY away
 		return err
 	}
 	return io.EOF // the client ended it, one way or the other
