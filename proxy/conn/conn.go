@@ -23,6 +23,9 @@ type Conn struct {
 	// Context ends when everything done for the connection must, at the latest; nil
 	// never does.
 	Context context.Context
+	// Misdirected tells whether a request for a host, with or without a port, belongs to
+	// another filter chain of the listener (421); nil where none can.
+	Misdirected func(host []byte) bool
 
 	draining atomic.Bool
 	idle     atomic.Bool

@@ -246,6 +246,9 @@ func (l *Listener) choose(s *session) *chain {
 	s.Info.FilterChain = c.label
 	c.take()
 	s.chain.Store(c)
+	if sel := s.g.m.Selector; c.tls != nil && len(s.g.all) > 1 && len(s.Info.ServerName) > 0 {
+		s.Conn.Misdirected = func(host []byte) bool { return sel.Misdirected(&s.Info, m, host) }
+	}
 	if c.retired() {
 		// Update looked for its connections before this one had chosen.
 		s.StartDrain()

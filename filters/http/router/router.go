@@ -34,6 +34,9 @@ var _ filters.Terminal = (*filter)(nil)
 func (f *filter) ServeStream(s *stream.Stream) error {
 	rt := s.Route()
 	switch {
+	case rt == nil && misdirected(s):
+		s.Reply(421, 0, "misdirected_request", "misdirected request")
+		return nil
 	case rt == nil:
 		s.Reply(404, info.NoRoute, "route_not_found", "")
 		return nil
@@ -50,6 +53,15 @@ func (f *filter) ServeStream(s *stream.Stream) error {
 	e.end()
 	f.exchanges.Put(e)
 	return err
+}
+
+// misdirected tells whether a request that no virtual host takes belongs to another
+// filter chain of the listener: the client reused a connection.
+func misdirected(s *stream.Stream) bool {
+	if s.Conn.Misdirected == nil || s.Table() == nil || s.Table().Host(s.RouteRequest(), nil) != nil {
+		return false
+	}
+	return s.Conn.Misdirected(s.Authority)
 }
 
 // serve is what happens to a request: find its cluster, try until something can
