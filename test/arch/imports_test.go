@@ -37,6 +37,8 @@ var rules = []rule{
 	{"config/fielderr", nil}, // errors with field paths: below everything that decodes
 	{"config/extension", []string{"config/fielderr"}},
 	{"config/match", []string{"config/fielderr", "proxy/header"}},
+	// Matcher trees read connections and headers, as filters do: below all of config that has matchers in it.
+	{"config/match/tree", []string{"config/match", "config/fielderr", "config/yamlproto", "proxy/header", "proxy/info"}},
 	{"config/protos", nil},
 
 	// The control column: compiles without the data plane.
