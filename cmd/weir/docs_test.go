@@ -14,11 +14,13 @@ import (
 	"github.com/weirproxy/weir/filters/http/fault"
 	"github.com/weirproxy/weir/filters/http/grpcstats"
 	"github.com/weirproxy/weir/filters/http/localratelimit"
+	"github.com/weirproxy/weir/filters/http/rbac"
 	"github.com/weirproxy/weir/filters/listener/httpinspector"
 	"github.com/weirproxy/weir/filters/listener/proxyprotocol"
 	"github.com/weirproxy/weir/filters/listener/tlsinspector"
 	"github.com/weirproxy/weir/filters/network/connectionlimit"
 	netlocalratelimit "github.com/weirproxy/weir/filters/network/localratelimit"
+	netrbac "github.com/weirproxy/weir/filters/network/rbac"
 	"github.com/weirproxy/weir/filters/network/tcpproxy"
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/hcm"
@@ -110,9 +112,13 @@ func TestStatsDocs(t *testing.T) {
 		{"tcp.<stat_prefix>.", "filters/network/tcpproxy.Stats", stats.Names[tcpproxy.Stats]()},
 		{"connection_limit.<stat_prefix>.", "filters/network/connectionlimit.Stats", stats.Names[connectionlimit.Stats]()},
 		{"local_rate_limit.<stat_prefix>.", "filters/network/localratelimit.Stats", stats.Names[netlocalratelimit.Stats]()},
+		{"<stat_prefix>.rbac.", "filters/network/rbac.Stats", stats.Names[netrbac.Stats]()},
+		{"<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.]", "filters/network/rbac.ShadowStats", stats.Names[netrbac.ShadowStats]()},
 		{"http.<stat_prefix>.", "proxy/hcm.Stats", stats.Names[hcm.Stats]()},
 		{"http.<stat_prefix>.fault.", "filters/http/fault.Stats", stats.Names[fault.Stats]()},
 		{"http.<stat_prefix>.cors.", "filters/http/cors.Stats", stats.Names[cors.Stats]()},
+		{"http.<stat_prefix>.rbac.[<rules_stat_prefix>.][policy.<policy>.]", "filters/http/rbac.Stats; policies with track_per_rule_stats", stats.Names[rbac.Stats]()},
+		{"http.<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.][policy.<policy>.]", "filters/http/rbac.ShadowStats; policies with track_per_rule_stats", stats.Names[rbac.ShadowStats]()},
 		{"<stat_prefix>.http_local_rate_limit.", "filters/http/localratelimit.Stats", stats.Names[localratelimit.Stats]()},
 		{"cluster.<name>.", "proxy/upstream.Stats", stats.Names[upstream.Stats]()},
 		{"cluster.<name>.", "proxy/stats.Codes; with the first response", []stats.Name{
