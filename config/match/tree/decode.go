@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"fmt"
 	"slices"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
@@ -30,7 +29,7 @@ type Options struct {
 // Limits of one matcher. Real ones stay far below.
 const (
 	maxDepth = 32      // matchers in matchers, and predicates in predicates
-	maxSize  = 1 << 18 // nodes, predicates, entries and ranges
+	maxSize  = 1 << 18 // matchers, predicates, entries and ranges
 )
 
 // Decode compiles a matcher. It calls action for each action there is, with the path of its typed configuration below the
@@ -41,7 +40,7 @@ func Decode[A any](
 	d := &decoder[A]{opts: o, action: action}
 	root := d.node("", m, 0)
 	if d.size > maxSize {
-		d.errs.Addf("", "larger than %d nodes, predicates and entries", maxSize)
+		d.errs.Addf("", "larger than %d matchers, predicates and entries", maxSize)
 	}
 	if err := d.errs.Err(); err != nil {
 		return nil, err
@@ -194,6 +193,6 @@ func (d *decoder[A]) named(at string, c *xdscorev3.TypedExtensionConfig) {
 		d.errs.Addf(at+".name", "empty")
 	}
 	if c.GetTypedConfig() == nil {
-		d.errs.Add(at+".typed_config", fmt.Errorf("unset"))
+		d.errs.Addf(at+".typed_config", "unset")
 	}
 }
