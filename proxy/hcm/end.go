@@ -60,7 +60,7 @@ func (m *Manager) unanswered(s *stream.Stream, err error) {
 		return
 	}
 	s.MustClose()
-	if !s.Replied() && err == nil && !s.Info.Flags.Has(info.DownstreamConnectionTermination) {
+	if !s.Replied() && err == nil && !s.Info.Flags.Has(info.DownstreamConnectionTermination|info.DownstreamRemoteReset) {
 		s.Reply(500, 0, "no_response_from_filters", "")
 	}
 }
@@ -87,7 +87,9 @@ func (m *Manager) end(s *stream.Stream) {
 	switch {
 	case i.Flags.Has(info.DownstreamConnectionTermination | info.DownstreamRemoteReset):
 		st.RqRxReset.Inc()
-		st.CxDestroyActiveRq.Inc()
+		if i.Protocol != info.HTTP2 {
+			st.CxDestroyActiveRq.Inc()
+		}
 	case i.Flags.Has(info.StreamIdleTimeout):
 		st.RqIdleTimeout.Inc()
 	}

@@ -107,6 +107,10 @@ func (x *http2Conn) ServeStream(st *h2.ServerStream) {
 	if m.prepare(s, st, &a) {
 		err = s.Run()
 	}
+	if i := &s.Info; i.Flags.Has(info.DownstreamConnectionTermination) && st.ResetByPeer() {
+		i.Flags = i.Flags&^info.DownstreamConnectionTermination | info.DownstreamRemoteReset
+		i.Details = "http2.remote_reset"
+	}
 	m.unanswered(s, err)
 	st.Finish()
 	m.end(s)

@@ -20,6 +20,9 @@ func (e *exchange) fail(o outcome) {
 		return
 	}
 	r := replyFor(o.err, o.fired)
+	if (o.fired == maxStreamTimeout || o.fired == idleTimeout) && !s.BodyDone() {
+		r.code = 408 // it waited for the client (Envoy: maybeRequestTimeoutCode)
+	}
 	s.Response.Reset()
 	if o.err.Flag.Has(info.UpstreamOverflow) && !e.f.cfg.suppressHeaders {
 		s.Response.AddString(xEnvoyOverloaded, "true")

@@ -200,6 +200,15 @@ func (st *ServerStream) Gone() bool {
 	return st.s.err != nil || c.err != nil || c.out.err != nil
 }
 
+// ResetByPeer tells whether the client has reset the stream, and only that.
+func (st *ServerStream) ResetByPeer() bool {
+	c := st.s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	re, ok := st.s.err.(*codec.ResetError)
+	return ok && re.Remote
+}
+
 // SetReset gives the code with which Finish resets an incomplete response.
 func (st *ServerStream) SetReset(code uint32) {
 	c := st.s.c
