@@ -7,6 +7,8 @@
 package rbac
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -54,11 +56,12 @@ type Result struct {
 	Policy  int // the policy that matched, by its place in Engine.Policies; -1 for none
 }
 
-// An Engine is a compiled RBAC. It is immutable. Policies are looked at in the order
-// of their names, and the first that matches decides.
+// An Engine is a compiled RBAC, whose policies are looked at in the order of their
+// names until one matches, or a compiled matcher. It is immutable.
 type Engine struct {
 	action   Action
 	policies []policy
+	matcher  *matcher // instead of action and policies
 	names    []string
 	denied   []string // details of a refusal by each policy
 }
@@ -75,27 +78,17 @@ const noPolicy = "rbac_access_denied_matched_policy[none]"
 func Decode(m *rbacv3.RBAC, s Scope) (*Engine, error) {
 	var l fielderr.List
 	e := &Engine{}
-	switch m.GetAction() {
-	case rbacv3.RBAC_ALLOW:
-	case rbacv3.RBAC_DENY:
-		e.action = Deny
-	case rbacv3.RBAC_LOG:
-		e.action = Log
-	default:
-		l.Addf("action", "unknown: %d", m.GetAction())
-	}
+	var err error
+	e.action, err = newAction(m.GetAction())
+	l.Add("action", err)
 	if m.GetAuditLoggingOptions() != nil {
 		l.Addf("audit_logging_options", "unsupported: nothing is audited")
 	}
-	for name := range m.GetPolicies() {
-		e.names = append(e.names, name)
-	}
-	slices.Sort(e.names)
-	for _, name := range e.names {
+	for _, name := range slices.Sorted(maps.Keys(m.GetPolicies())) {
 		d := decoder{scope: s}
 		e.policies = append(e.policies, d.policy(m.GetPolicies()[name]))
 		l.Add(fielderr.Key("policies", name), d.errs.Err())
-		e.denied = append(e.denied, "rbac_access_denied_matched_policy["+noSpace(name)+"]")
+		e.add(name)
 	}
 	if err := l.Err(); err != nil {
 		return nil, err
@@ -103,8 +96,29 @@ func Decode(m *rbacv3.RBAC, s Scope) (*Engine, error) {
 	return e, nil
 }
 
+func newAction(a rbacv3.RBAC_Action) (Action, error) {
+	switch a {
+	case rbacv3.RBAC_ALLOW:
+		return Allow, nil
+	case rbacv3.RBAC_DENY:
+		return Deny, nil
+	case rbacv3.RBAC_LOG:
+		return Log, nil
+	}
+	return Deny, fmt.Errorf("unknown: %d", a)
+}
+
+// add enters a policy's name.
+func (e *Engine) add(name string) {
+	e.names = append(e.names, name)
+	e.denied = append(e.denied, "rbac_access_denied_matched_policy["+noSpace(name)+"]")
+}
+
 // Judge decides. With a trace it says why; the data path passes nil.
 func (e *Engine) Judge(in *Input, tr *match.Trace) Result {
+	if e.matcher != nil {
+		return e.matcher.judge(in, tr)
+	}
 	r := Result{Policy: -1}
 	for i := range e.policies {
 		ok := e.policies[i].match(in, tr)
@@ -120,10 +134,7 @@ func (e *Engine) Judge(in *Input, tr *match.Trace) Result {
 	return r
 }
 
-// Action gives what a policy that matches stands for.
-func (e *Engine) Action() Action { return e.action }
-
-// Policies gives the names of the policies, sorted. The slice is not to be changed.
+// Policies gives the names of the policies, in the order that a Result counts by. The slice is not to be changed.
 func (e *Engine) Policies() []string { return e.names }
 
 // Details gives the details of a refusal (Envoy: RESPONSE_CODE_DETAILS and

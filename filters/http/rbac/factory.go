@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 
@@ -37,14 +38,8 @@ func below(sc *stats.Scope, prefix string) *stats.Scope {
 func parse(m *httpv3.RBAC, _ *extension.Context) (*settings, error) {
 	var l fielderr.List
 	c := &settings{statPrefix: m.GetRulesStatPrefix(), shadowPrefix: m.GetShadowRulesStatPrefix()}
-	c.rules.rules, c.rules.each = rules(&l, "rules", m.GetRules()), m.GetTrackPerRuleStats()
-	c.shadow.rules, c.shadow.each = rules(&l, "shadow_rules", m.GetShadowRules()), m.GetTrackPerRuleStats()
-	if m.GetMatcher() != nil {
-		l.Addf("matcher", "unsupported (supported: rules)")
-	}
-	if m.GetShadowMatcher() != nil {
-		l.Addf("shadow_matcher", "unsupported (supported: shadow_rules)")
-	}
+	c.rules.rules, c.rules.each = rules(&l, "", m.GetRules(), m.GetMatcher()), m.GetTrackPerRuleStats()
+	c.shadow.rules, c.shadow.each = rules(&l, "shadow_", m.GetShadowRules(), m.GetShadowMatcher()), m.GetTrackPerRuleStats()
 	return c, l.Err()
 }
 
@@ -57,12 +52,17 @@ func parseRoute(m *httpv3.RBACPerRoute, ctx *extension.Context) (*settings, erro
 	return c, l.Err()
 }
 
-// rules compiles an RBAC; unset is none, and empty allows nothing.
-func rules(l *fielderr.List, path string, m *rbacv3.RBAC) *engine.Engine {
-	if m == nil {
-		return nil
+// rules compiles a matcher, or else an RBAC; without either there is none, and an
+// empty one allows nothing.
+func rules(l *fielderr.List, prefix string, m *rbacv3.RBAC, tree *matcherv3.Matcher) (e *engine.Engine) {
+	var err error
+	switch {
+	case tree != nil: // Envoy: rules beside it are ignored
+		e, err = engine.DecodeMatcher(tree, engine.Requests)
+		l.Add(prefix+"matcher", err)
+	case m != nil:
+		e, err = engine.Decode(m, engine.Requests)
+		l.Add(prefix+"rules", err)
 	}
-	e, err := engine.Decode(m, engine.Requests)
-	l.Add(path, err)
 	return e
 }

@@ -48,6 +48,12 @@ func deny(policies ...string) string {
 	return "{action: DENY, policies: {" + strings.Join(policies, ", ") + "}}"
 }
 
+// tree matches a role, with the policy "m".
+func tree(action, role string) string {
+	return `{matcher_list: {matchers: [{predicate: {single_predicate: {input: {name: in, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-role}}, value_match: {exact: ` + role + `}}},
+	 on_match: {action: {name: action, typed_config: {"@type": type.googleapis.com/envoy.config.rbac.v3.Action, name: m, action: ` + action + `}}}}]}}`
+}
+
 // TestRules: the requests have each of the roles; what they got, and what was counted
 // under http.test.rbac.
 func TestRules(t *testing.T) {
@@ -68,6 +74,12 @@ func TestRules(t *testing.T) {
 			"r.allowed 3, r.denied 1, r.policy.p.allowed 2, r.policy.q.allowed 1, r.policy.p.denied 0, " +
 				"dry_.shadow_allowed 3, dry_.shadow_denied 1, dry_.policy.s.1.shadow_denied 1, dry_.policy.s.1.shadow_allowed 0",
 		},
+		{
+			"matchers", "matcher: " + tree("ALLOW", "a") + ", rules: " + deny(policy("p", "a")) + ", shadow_matcher: " + tree("DENY", "a") + ", track_per_rule_stats: true",
+			"", "/", "a b", "200 403", "allowed 1, denied 1, policy.m.allowed 1, shadow_allowed 0, shadow_denied 2, policy.m.shadow_denied 1",
+		},
+		{"the route's matcher", "rules: {}", "rbac: {matcher: " + tree("ALLOW", "a") + "}", "/own", "a b", "200 403", "allowed 1, denied 1"},
+		{"an empty matcher", "matcher: {}", "", "/", "a", "403", "denied 1"},
 		{"policies are not counted unasked", "rules: " + allow(policy("p", "a")), "", "/", "a", "200", "allowed 1, policy.p.allowed -1"},
 		{"the route's own", "rules: {}", "rbac: {rules: " + allow(policy("p", "a")) + ", track_per_rule_stats: true}", "/own", "a b", "200 403", "allowed 1, denied 1, policy.p.allowed 1"},
 		{"the route has none", "rules: {}", "rbac: {}", "/own", "a b", "200 200", "allowed 0, denied 0"},
@@ -99,8 +111,8 @@ func TestRules(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ config, own, want string }{
-		{"matcher: {}", "", "matcher: unsupported (supported: rules)"},
-		{"shadow_matcher: {}", "", "shadow_matcher: unsupported (supported: shadow_rules)"},
+		{`matcher: {on_no_match: {action: {name: a, typed_config: {"@type": type.googleapis.com/envoy.config.rbac.v3.Action, name: ""}}}}`, "", "matcher.on_no_match.action.typed_config.name: "},
+		{`shadow_matcher: {matcher_list: {}}`, "", "shadow_matcher.matcher_list"},
 		{"rules: {policies: {p: {permissions: [{any: true}], principals: [{custom: {name: c, typed_config: {" + typ + "}}}]}}}", "", `rules.policies["p"].principals[0].custom: unsupported`},
 		{"rules: {}", "rbac: {shadow_rules: {policies: {p: {permissions: [{destination_port_range: {start: 2, end: 1}}], principals: [{any: true}]}}}}", `rbac.shadow_rules.policies["p"].permissions[0].destination_port_range: [2, 1) is empty`},
 	} {

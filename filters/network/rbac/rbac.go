@@ -8,6 +8,7 @@ package rbac
 import (
 	"time"
 
+	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	netv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 
@@ -48,14 +49,8 @@ func parse(m *netv3.RBAC, _ *extension.Context) (*Config, error) {
 	var l fielderr.List
 	c := &Config{
 		statPrefix: m.StatPrefix, shadowPrefix: m.ShadowRulesStatPrefix,
-		rules: rules(&l, "rules", m.Rules), shadow: rules(&l, "shadow_rules", m.ShadowRules),
+		rules: rules(&l, "", m.Rules, m.Matcher), shadow: rules(&l, "shadow_", m.ShadowRules, m.ShadowMatcher),
 		delay: l.Duration("delay_deny", m.DelayDeny, 0),
-	}
-	if m.Matcher != nil {
-		l.Addf("matcher", "unsupported (supported: rules)")
-	}
-	if m.ShadowMatcher != nil {
-		l.Addf("shadow_matcher", "unsupported (supported: shadow_rules)")
 	}
 	if m.EnforcementType != netv3.RBAC_ONE_TIME_ON_FIRST_BYTE {
 		l.Addf("enforcement_type", "%s is unsupported (supported: ONE_TIME_ON_FIRST_BYTE)", m.EnforcementType)
@@ -63,13 +58,18 @@ func parse(m *netv3.RBAC, _ *extension.Context) (*Config, error) {
 	return c, l.Err()
 }
 
-// rules compiles an RBAC; unset is none, and empty allows nothing.
-func rules(l *fielderr.List, path string, m *rbacv3.RBAC) *engine.Engine {
-	if m == nil {
-		return nil
+// rules compiles a matcher, or else an RBAC; without either there is none, and an
+// empty one allows nothing.
+func rules(l *fielderr.List, prefix string, m *rbacv3.RBAC, tree *matcherv3.Matcher) (e *engine.Engine) {
+	var err error
+	switch {
+	case tree != nil: // Envoy: rules beside it are ignored
+		e, err = engine.DecodeMatcher(tree, engine.Connections)
+		l.Add(prefix+"matcher", err)
+	case m != nil:
+		e, err = engine.Decode(m, engine.Connections)
+		l.Add(prefix+"rules", err)
 	}
-	e, err := engine.Decode(m, engine.Connections)
-	l.Add(path, err)
 	return e
 }
 
