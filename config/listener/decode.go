@@ -53,13 +53,14 @@ func Decode(p *listenerv3.Listener, ctx *extension.Context) (*Listener, error) {
 		}
 	}
 	d.Filters = decodeListenerFilters(&l, p, ctx)
-	var sound []*FilterChain // whose matches could be read
+	named := p.GetFilterChainMatcher() != nil // chains are found by name
+	var sound []*FilterChain                  // whose matches could be read
 	for i, p := range p.GetFilterChains() {
 		at := fielderr.Index("filter_chains", i)
 		f := decodeChain(&l, at, i, p, ctx)
 		d.Chains = append(d.Chains, f)
 		before := l.Len()
-		if m := p.GetFilterChainMatch(); m != nil {
+		if m := p.GetFilterChainMatch(); m != nil && !named {
 			f.Match = decodeMatch(&l, at+".filter_chain_match", m)
 		}
 		if l.Len() == before {
@@ -75,7 +76,11 @@ func Decode(p *listenerv3.Listener, ctx *extension.Context) (*Listener, error) {
 	if len(d.Chains) == 0 && d.Default == nil {
 		l.Addf("filter_chains", "no filter chain specified")
 	}
-	d.Selector = newSelector(sound, d.Default, &l)
+	if named {
+		d.Selector = &Selector{def: d.Default, by: decodeMatcher(&l, p, d.Chains)}
+	} else {
+		d.Selector = newSelector(sound, d.Default, &l)
+	}
 	d.AccessLog = core.DecodeAccessLogs(&l, "access_log", p.GetAccessLog(), ctx)
 	if err := l.Err(); err != nil {
 		return nil, err
@@ -89,7 +94,6 @@ func refuse(l *fielderr.List, p *listenerv3.Listener) {
 		path string
 		set  bool
 	}{
-		{"filter_chain_matcher", p.GetFilterChainMatcher() != nil},
 		{"fcds_config", p.GetFcdsConfig() != nil},
 		{"udp_listener_config", p.GetUdpListenerConfig() != nil},
 		{"api_listener", p.GetApiListener() != nil},

@@ -28,7 +28,13 @@ func narrow(chains []*FilterChain, cr *criterion, c *info.Conn) []*FilterChain {
 // Nearest explains why no filter chain takes a connection: the chain that came furthest, the criterion that it failed, what it
 // wants there and what the connection has. Of several that failed there it is the one that fits best in what follows, and the
 // first of those. All are "" when a chain other than the default one takes the connection, and when there is none at all.
+//
+// A filter_chain_matcher has no nearest chain: chain is "", and got is what it looked at last.
 func (s *Selector) Nearest(c *info.Conn) (chain, criterion, wanted, got string) {
+	if s.by != nil {
+		criterion, wanted, got = s.by.nearest(c)
+		return "", criterion, wanted, got
+	}
 	left := s.chains
 	order := criteria()
 	for i := range order {

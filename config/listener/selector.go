@@ -14,6 +14,7 @@ import (
 type Selector struct {
 	chains []*FilterChain
 	def    *FilterChain
+	by     *matcher // filter_chain_matcher, in place of all that follows; nil when there is none
 
 	// The levels of the search. Each has the chains that name a value, by value, and those that do not ask.
 	ports   map[uint16]*prefixes[names]
@@ -46,9 +47,14 @@ type sourcePorts struct {
 }
 
 // Select finds the filter chain for a connection: one of the listener's, else the default filter chain, else nil. With a trace
-// it says at each criterion which chains dropped out and why.
+// it says at each criterion which chains dropped out and why, or what filter_chain_matcher looked at.
 func (s *Selector) Select(c *info.Conn, tr *match.Trace) *FilterChain {
-	f := s.find(c)
+	var f *FilterChain
+	if s.by != nil {
+		f = s.by.find(c, tr)
+	} else {
+		f = s.find(c)
+	}
 	if f == nil {
 		f = s.def
 	}

@@ -23,7 +23,7 @@ import (
 //	address               implemented
 //	drain_type            harmless     why nothing is lost by accepting it
 //	stats_matcher         unsupported  all statistics are kept
-//	filter_chain_matcher  unsupported! -> filter_chains[].filter_chain_match
+//	fcds_config           unsupported! filter-chain discovery is not implemented -> filter_chains
 //
 // "unsupported!" is rejected in every mode: the field bears on security (who may connect or ask for what, whom to trust, what a
 // request matches, timeouts, retries, limits), or without it the resource would be another thing. "field=VALUE" is the class of

@@ -102,7 +102,11 @@ func (l *domains[A]) find(q asking[A]) (*onMatch[A], result) {
 		}
 	}
 	if q.tr != nil {
-		q.tr.Note(l.any != nil, l.from.String(), "is %s: no domain is left but *", l.from.show(q.in))
+		left := "no domain is left"
+		if l.any != nil {
+			left += " but *"
+		}
+		q.tr.Note(l.any != nil, l.from.String(), "is %s: %s", l.from.show(q.in), left)
 	}
 	return l.any.take(q)
 }
