@@ -29,11 +29,16 @@ type H2 struct {
 // DialH2 connects to the rig's first listener with prior knowledge and sends SETTINGS.
 func (r *Rig) DialH2(settings ...http2.Setting) *H2 {
 	r.t.Helper()
-	c := r.Dial()
+	return ClientH2(r.t, r.Dial(), settings...)
+}
+
+// ClientH2 makes a connection one of HTTP/2 with prior knowledge and sends SETTINGS.
+func ClientH2(t testing.TB, c net.Conn, settings ...http2.Setting) *H2 {
+	t.Helper()
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return newH2(r.t, c, settings)
+	return newH2(t, c, settings)
 }
 
 // FrameOrigin is a server of HTTP/2 with prior knowledge: serve has each connection,

@@ -1,80 +1,13 @@
 package streams
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"testing"
 
-	"golang.org/x/net/http2"
-
 	"github.com/weirproxy/weir/test/rig"
 )
-
-// load sends requests, several at a time, until the connection says that it goes
-// away; every request must be answered. It closes busy once it is under way.
-func load(h *rig.H2, busy *sync.WaitGroup) error {
-	const abreast = 8
-	next, open, answered := uint32(1), 0, 0
-	away := false
-	for !away || open > 0 {
-		for !away && open < abreast {
-			if err := h.WriteHeaders(http2.HeadersFrameParam{StreamID: next, BlockFragment: []byte{0x82, 0x86, 0x84, 0x41, 0x01, 'a'}, EndHeaders: true, EndStream: true}); err != nil {
-				return fmt.Errorf("stream %d: %w", next, err)
-			}
-			next += 2
-			open++
-		}
-		f, err := h.Next()
-		if err != nil {
-			return fmt.Errorf("%d answered, %d open: %w", answered, open, err)
-		}
-		switch f := f.(type) {
-		case *http2.GoAwayFrame:
-			if f.ErrCode != http2.ErrCodeNo || f.LastStreamID < next-2 {
-				return fmt.Errorf("GOAWAY %v, %d of %d", f.ErrCode, f.LastStreamID, next-2)
-			}
-			away = true
-		case *http2.RSTStreamFrame:
-			return fmt.Errorf("stream %d: RST %v", f.StreamID, f.ErrCode)
-		case *http2.MetaHeadersFrame:
-			if s := f.PseudoValue("status"); s != "200" {
-				return fmt.Errorf("stream %d: %s", f.StreamID, s)
-			}
-		}
-		if ended(f) {
-			open--
-			if answered++; answered == 50 {
-				busy.Done()
-			}
-		}
-	}
-	// The connection ends without a word more, but for the second GOAWAY.
-	for {
-		f, err := h.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if g, ok := f.(*http2.GoAwayFrame); !ok || g.ErrCode != http2.ErrCodeNo {
-			return fmt.Errorf("%v after all was answered", f)
-		}
-	}
-}
-
-func ended(f http2.Frame) bool {
-	switch f := f.(type) {
-	case *http2.MetaHeadersFrame:
-		return f.StreamEnded()
-	case *http2.DataFrame:
-		return f.StreamEnded()
-	}
-	return false
-}
 
 // TestDrainLosesNothing: a process that ends, and a listener that is removed or
 // changed, answer all that HTTP/2 clients sent until they heard of it.
@@ -103,7 +36,7 @@ func TestDrainLosesNothing(t *testing.T) {
 			for range clients {
 				h := r.DialH2()
 				done.Go(func() {
-					if err := load(h, &busy); err != nil {
+					if err := h.Load(50, busy.Done); err != nil {
 						t.Error(err)
 					}
 				})
@@ -146,7 +79,7 @@ route_config: {virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefi
 		for range clients {
 			h := r.DialH2()
 			done.Go(func() {
-				if err := load(h, &busy); err != nil {
+				if err := h.Load(50, busy.Done); err != nil {
 					t.Error(err)
 				}
 			})
