@@ -230,6 +230,31 @@ func TestExtendedConnectUnsupported(t *testing.T) {
 	}
 }
 
+// TestUpgradeWithABody: over HTTP/2 there is no such thing; the server of an ordinary
+// request ignores the Upgrade, as it may.
+func TestUpgradeWithABody(t *testing.T) {
+	addr, came := origin(t, 2, extended)
+	r := through(t, 2, addr, websockets)
+	c := r.Dial()
+	fmt.Fprintf(c, "POST /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: %s\r\nContent-Length: 4\r\n\r\nbody", key)
+	go func() {
+		a := <-came
+		if a.line != "POST a.test /chat " {
+			t.Errorf("asked for %q", a.line)
+		}
+		if s := a.recv(4); s != "body" || a.ended() != "end" {
+			t.Errorf("%q came", s)
+		}
+		a.answer(200)
+		_ = a.send("fine")
+		a.end()
+	}()
+	if _, got := answered(t, c, "POST"); got != "200 fine" {
+		t.Errorf("answered %q", got)
+	}
+	over(t, r)
+}
+
 // TestUpgradeNotConfigured: without upgrade_configs both versions are refused.
 func TestUpgradeNotConfigured(t *testing.T) {
 	for client, want := range map[int]string{1: "403 ", 2: "403  "} {

@@ -130,7 +130,8 @@ func (e *exchange) perTryHead() {
 			h.SetInt(xEnvoyExpectedTimeout, t.Milliseconds())
 		}
 	}
-	e.extended = e.at.Protocol == info.HTTP2 && e.upgrading() && string(e.s.UpgradeType) != "connect"
+	// One that has a body cannot be one; its server may ignore the Upgrade (RFC 9110 §7.8).
+	e.extended = e.at.Protocol == info.HTTP2 && e.upgrading() && string(e.s.UpgradeType) != "connect" && e.s.NoBody
 	if e.extended {
 		e.upgradeKey = fields.ToExtendedConnect(h)
 	}
