@@ -57,17 +57,22 @@ func (c *core) endLate(id uint32, how uint8) bool {
 	if i < 0 {
 		return false
 	}
-	c.closed.add(id, how)
-	c.late.del(i)
+	c.forgetLate(i, how)
 	return true
 }
 
 // dismiss resets a latecomer: the client shall stop sending (RFC 9113 §8.1).
 func (c *core) dismiss(i int) {
 	c.out.rst(c.late[i].id, http2.ErrCodeNo)
-	c.closed.add(c.late[i].id, buriedByUs)
-	c.late.del(i)
+	c.forgetLate(i, buriedByUs)
 	c.out.kick()
+}
+
+// forgetLate removes a latecomer; a connection that drains may have waited for it.
+func (c *core) forgetLate(i int, how uint8) {
+	c.closed.add(c.late[i].id, how)
+	c.late = append(c.late[:i], c.late[i+1:]...)
+	c.note = c.note || c.goneAway
 }
 
 // dismissDue resets those whose time is up and gives when that is of the next.
@@ -89,5 +94,3 @@ func (l latecomers) index(id uint32) int {
 	}
 	return -1
 }
-
-func (l *latecomers) del(i int) { *l = append((*l)[:i], (*l)[i+1:]...) }

@@ -115,6 +115,36 @@ func TestALateRequestMayBeReset(t *testing.T) {
 	})
 }
 
+// TestADrainWaitsForLateRequests: for their grace, and not for their reset.
+func TestADrainWaitsForLateRequests(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPair(t, &Options{LateGrace: time.Second}, &Options{}, serving(func(r *request) { answer(r) }), ClientEvents{})
+			x := p.open(t)
+			must(t, x.WriteHeaders(post("/"), false))
+			must(t, x.Flush())
+			response(t, x)
+			start := time.Now()
+			p.srv.Drain()
+			pass(500 * time.Millisecond)
+			want := time.Second
+			if ends {
+				want = 500 * time.Millisecond
+				must(t, x.WriteBody(hello, true))
+				must(t, x.Flush())
+			}
+			<-p.done
+			x.Release()
+			if d := time.Since(start); p.rig.err != ErrDrained || d < want || d > want+10*time.Millisecond {
+				t.Errorf("ends %v: after %v: %v", ends, d, p.rig.err)
+			}
+			if n := p.st.TxReset.Value(); (n == 0) != ends {
+				t.Errorf("ends %v: %d resets", ends, n)
+			}
+		})
+	}
+}
+
 // TestLatecomersAreBounded: who lets very many requests hang has the first reset.
 func TestLatecomersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

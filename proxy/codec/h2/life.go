@@ -62,10 +62,7 @@ func (l *life) second(s *Server) {
 
 // check ends a drained connection without streams.
 func (l *life) check(s *Server) {
-	if l.phase == 2 && s.active == 0 && s.running == 0 {
-		for len(s.late) > 0 {
-			s.dismiss(0)
-		}
+	if l.phase == 2 && s.active == 0 && s.running == 0 && len(s.late) == 0 {
 		s.fail(l.cause)
 	}
 }

@@ -136,7 +136,7 @@ func (s *Server) block(id uint32, b []byte, end, selfDepends bool) error {
 	st := s.table.get(id)
 	if st == nil {
 		if s.endLate(id, buriedInPeace) { // trailers
-			s.mu.Unlock()
+			s.unlock()
 			return s.discardBlock(b)
 		}
 		how, skipped := s.closed.how(id), s.closed.skipped(id)
@@ -189,7 +189,9 @@ func (c *core) trailersFor(id uint32, b []byte, end, ended, selfDepends bool) er
 		return &streamError{id, http2.ErrCodeProtocol, errMidTrailers}
 	}
 	c.fields.Reset()
-	if err := c.dec.Trailers(b, &c.fields, &c.o.Fields, &c.msg); err != nil {
+	err := c.dec.Trailers(b, &c.fields, &c.o.Fields, &c.msg)
+	c.st.DroppedUnderscores.Add(uint64(c.msg.Dropped))
+	if err != nil {
 		return c.malformed(id, err)
 	}
 	if selfDepends {
@@ -217,6 +219,10 @@ func (c *core) malformed(id uint32, err error) error {
 		c.st.HeaderOverflow.Inc()
 	case pe == fields.ErrUnderscore:
 		c.st.RejectedUnderscores.Inc()
+	}
+	if !c.client && pe == fields.ErrUnderscore {
+		// The configuration's rule, not the protocol's: the connection did no wrong.
+		return &streamError{id, http2.ErrCodeInternal, pe}
 	}
 	if !c.client && !c.o.StreamErrorOnInvalid && pe.Status != 431 {
 		c.st.RxMessagingError.Inc()
@@ -252,6 +258,7 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	h, t := s.h.NewStream(st)
 	st.trailers = t
 	why := s.dec.Request(b, h, &s.o.Fields, &st.msg)
+	s.st.DroppedUnderscores.Add(uint64(st.msg.Dropped))
 	switch {
 	case why != nil:
 	case selfDepends:
