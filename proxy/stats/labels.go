@@ -50,7 +50,7 @@ func (c *tagCache) shape(path []string) (sh *shape, values []string) {
 		}
 	}
 	for i := range parts {
-		if named(parts[:i]) && !(i == 1 && parts[0] == "listener" && parts[i] == adminListener) {
+		if named(parts[:i]) && !(i == 1 && parts[0] == "listener" && parts[i] == adminListener) && !(i == 3 && parts[0] == "http" && parts[2] == "rbac" && parts[i] == policyScope) {
 			values = append(values, parts[i])
 			parts[i] = configured
 		}

@@ -30,7 +30,9 @@ var tagRules = [...]struct {
 	{"envoy.local_http_ratelimit_prefix", "$.http_local_rate_limit.**"},
 	{"envoy.proxy_protocol_prefix", "proxy_proto.$.**"},
 	{"envoy.rbac_prefix", "$.rbac.**"},
-	{"envoy.rbac_http_prefix", "http.*.rbac.$.**"},
+	{"envoy.rbac_policy_name", "http.*.rbac." + policyScope + ".$.**"},
+	{"envoy.rbac_policy_name", "http.*.rbac.*." + policyScope + ".$.**"},
+	{rbacPrefix, "http.*.rbac.$.**"},
 	{"envoy.grpc_bridge_service", "cluster.*.grpc.$.*.*"},
 	{"envoy.grpc_bridge_method", "cluster.*.grpc.*.$.*"},
 	{"envoy.cluster_name", "cluster.$.**"},
@@ -41,6 +43,12 @@ var tagRules = [...]struct {
 	{"envoy.route", "vhost.*.route.$.**"},
 	{"envoy.rds_route_config", "http.*.rds.$.**"},
 }
+
+// The policies of an RBAC filter stand beside its prefix, which may be missing.
+const (
+	rbacPrefix  = "envoy.rbac_http_prefix"
+	policyScope = "policy"
+)
 
 // named reports whether a name from configuration follows these parts, so that
 // `cluster.a.b` passed as one scope name is read as cluster and `a.b`.
@@ -108,7 +116,7 @@ func extractTags(parts []string) (rest []string, labels []label) {
 	for _, r := range tagRules {
 		at := matchTag(r.pattern, parts)
 		switch {
-		case at < 0, drop[at], parts[0] == "listener" && at == 1 && parts[1] == adminListener:
+		case at < 0, drop[at], parts[0] == "listener" && at == 1 && parts[1] == adminListener, r.label == rbacPrefix && parts[at] == policyScope:
 			continue
 		case parts[at] == configured:
 			labels = append(labels, label{name: r.label, from: ordinal(at)})
