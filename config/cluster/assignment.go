@@ -119,6 +119,7 @@ func decodeEndpoint(l *fielderr.List, p *endpointv3.LbEndpoint, names bool) Endp
 		Hostname: e.GetHostname(),
 		Weight:   fielderr.Uint32(p.GetLoadBalancingWeight(), 1),
 		Labels:   metadataLabels(l, "", p.GetMetadata()),
+		Check:    endpointCheck(l, "endpoint.health_check_config", e.GetHealthCheckConfig()),
 	}
 	if d.Weight == 0 {
 		l.Addf("load_balancing_weight", "zero (leave the endpoint out instead)")

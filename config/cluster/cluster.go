@@ -27,10 +27,11 @@ type Cluster struct {
 	Panic            float64 // healthy_panic_threshold in percent, default 50; 0 never panics
 	LocalityWeighted bool
 
-	Default, High         Thresholds // circuit_breakers by priority
-	PerHostMaxConnections uint32     // per_host_thresholds; 0 none
-	Outlier               *Outlier   // nil when not configured
-	Breaker               *Breaker   // weir.circuit_breaker; nil when not configured
+	Default, High         Thresholds   // circuit_breakers by priority
+	PerHostMaxConnections uint32       // per_host_thresholds; 0 none
+	Outlier               *Outlier     // nil when not configured
+	Breaker               *Breaker     // weir.circuit_breaker; nil when not configured
+	Health                *HealthCheck // health_checks; nil when not configured
 
 	HTTP            HTTPOptions
 	TransportSocket *extension.Parsed // nil is raw_buffer
@@ -135,6 +136,7 @@ type HTTPOptions struct {
 	MaxRequestsPerConn  uint32 // 0 unlimited
 	MaxStreamDuration   time.Duration
 	MaxResponseHeaderKB uint32 // default 60
+	MaxHeaders          uint32 // fields of a response; default 100
 	AutoSNI             bool   // the server name that TLS sends is the request's host …
 	AutoSAN             bool   // … which the certificate must be good for (auto_san_validation)
 }
@@ -181,8 +183,9 @@ type Endpoint struct {
 	Hostname string
 	Weight   uint32 // default 1
 	Health   Health
-	Pipe     string // unix path, else ""
-	Labels   Labels // for ChooseTransport
+	Pipe     string         // unix path, else ""
+	Labels   Labels         // for ChooseTransport
+	Check    *EndpointCheck // health_check_config; nil when not configured
 }
 
 // Health is the health the control plane reports.

@@ -52,6 +52,7 @@ func Decode(p *clusterv3.Cluster, ctx *extension.Context) (*Cluster, error) {
 	}
 	d.Outlier = decodeOutlier(&l, p.GetOutlierDetection())
 	decodeUpstreamConnection(&l, d, p)
+	decodeHealth(&l, d, p.GetHealthChecks())
 	if err := l.Err(); err != nil {
 		return nil, err
 	}

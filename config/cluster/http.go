@@ -19,13 +19,14 @@ const (
 
 	defaultIdleTimeout         = time.Hour
 	defaultMaxResponseHeaderKB = 60
+	defaultMaxHeaders          = 100
 	noHTTP3                    = "HTTP/3 to upstreams is not supported"
 )
 
 // decodeHTTP reads the upstream protocol options: HttpProtocolOptions, and without it the cluster's deprecated fields, which Envoy
 // ignores beside it.
 func decodeHTTP(l *fielderr.List, p *clusterv3.Cluster) HTTPOptions {
-	d := HTTPOptions{H2: core.DefaultHTTP2(), IdleTimeout: defaultIdleTimeout, MaxResponseHeaderKB: defaultMaxResponseHeaderKB}
+	d := HTTPOptions{H2: core.DefaultHTTP2(), IdleTimeout: defaultIdleTimeout, MaxResponseHeaderKB: defaultMaxResponseHeaderKB, MaxHeaders: defaultMaxHeaders}
 	typed := p.GetTypedExtensionProtocolOptions()
 	for _, k := range slices.Sorted(maps.Keys(typed)) {
 		if k != HTTPOptionsName && k != BreakerName {
@@ -101,6 +102,7 @@ func commonOptions(l *fielderr.List, at string, d *HTTPOptions, c *corev3.HttpPr
 	d.MaxStreamDuration = l.Duration(at+".max_stream_duration", c.GetMaxStreamDuration(), 0)
 	d.MaxRequestsPerConn = c.GetMaxRequestsPerConnection().GetValue()
 	d.MaxResponseHeaderKB = fielderr.Uint32(c.GetMaxResponseHeadersKb(), defaultMaxResponseHeaderKB)
+	d.MaxHeaders = fielderr.Uint32(c.GetMaxHeadersCount(), defaultMaxHeaders)
 }
 
 // upstreamOptions reads what concerns TLS to the host; the checks of its certificate are left to the transport socket.

@@ -19,6 +19,7 @@ type HostInfo struct {
 
 	Health     cluster.Health // what the control plane says
 	Ejected    bool           // failed_outlier_check
+	Checks     CheckInfo      // what active health checks say
 	Ejections  uint64         // in all
 	EjectedFor time.Duration  // 0 when not ejected
 	Guarded    bool           // the cluster has half-open breakers
@@ -30,15 +31,31 @@ type HostInfo struct {
 	RqTotal, RqSuccess, RqError, RqTimeout uint64
 }
 
+// CheckInfo is what active health checks say of a host; all false without.
+type CheckInfo struct {
+	Failed   bool // failed_active_hc
+	Degraded bool // degraded_active_hc
+	Pending  bool // pending_active_hc: there was no check yet
+	TimedOut bool // active_hc_timeout: the last one
+	Leaving  bool // pending_dynamic_removal: gone when a check fails
+}
+
+func checkInfo(f uint32) CheckInfo {
+	return CheckInfo{f&failedCheck != 0, f&degradedCheck != 0, f&pendingCheck != 0, f&checkTimedOut != 0, f&leavingWhenSick != 0}
+}
+
 // Healthy tells whether the host is used without a panic.
 func (h *HostInfo) Healthy() bool {
-	return !h.Ejected && (h.Health == cluster.HealthUnknown || h.Health == cluster.Healthy)
+	return !h.Ejected && !h.Checks.Failed && !h.Checks.Degraded && (h.Health == cluster.HealthUnknown || h.Health == cluster.Healthy)
 }
 
 // HealthFlags writes the host's state as Envoy's /clusters does: "healthy", or
 // every reason why not, each with a "/" before it.
 func (h *HostInfo) HealthFlags() string {
 	s := ""
+	if h.Checks.Failed {
+		s += "/failed_active_hc"
+	}
 	if h.Ejected {
 		s += "/failed_outlier_check"
 	}
@@ -82,7 +99,7 @@ func (h *Host) info() HostInfo {
 	sp, n := h.spec.Load(), &h.count
 	o := HostInfo{
 		Addr: h.Address(), Name: h.String(), Hostname: sp.hostname, Weight: sp.weight, Priority: sp.priority,
-		Health: sp.health, Ejected: h.ejected.Load(),
+		Health: sp.health, Ejected: h.ejected.Load(), Checks: checkInfo(h.checks.Load()),
 		CxActive: h.connections.n.Load(), RqActive: h.requests.Load(), CxIdle: h.idle.size(),
 		CxTotal: n.cxTotal.Load(), CxConnectFail: n.cxConnectFail.Load(),
 		RqTotal: n.rqTotal.Load(), RqSuccess: n.rqSuccess.Load(), RqError: n.rqError.Load(), RqTimeout: n.rqTimeout.Load(),

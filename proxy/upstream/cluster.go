@@ -23,6 +23,7 @@ type Cluster struct {
 	scope   *stats.Scope
 	stats   *Stats
 	outlier *OutlierStats
+	checks  *HealthCheckStats // nil until there are health checks
 	codes   *stats.Codes
 
 	// read by the data path
@@ -121,6 +122,16 @@ func (c *Cluster) configure(cfg *cluster.Cluster, t *transports) {
 		c.outlier = stats.Fill[OutlierStats](c.scope.Scope("outlier_detection"))
 	}
 	c.act(c.detector.Step(time.Now(), outlier.Event{Kind: outlier.Configure, Config: cfg.Outlier}))
+	if cfg.Health != nil && c.checks == nil {
+		c.checks = stats.Fill[HealthCheckStats](c.scope.Scope("health_check"))
+	}
+	changed := false
+	for _, h := range c.order {
+		changed = c.watch(h) || changed
+	}
+	if changed {
+		c.rebuild()
+	}
 	c.guarded.Store(cfg.Breaker != nil)
 	if old == nil || !sameBreaker(old.Breaker, cfg.Breaker) {
 		c.eachHost(func(h *Host) bool { c.guard(h); return true })
@@ -151,12 +162,13 @@ type socketOptions struct {
 	keepAlive cluster.KeepAlive
 	kept      bool
 	head      uint32
+	fields    uint32
 	protocol  cluster.Protocol
 	h2        core.HTTP2
 }
 
 func sockets(c *cluster.Cluster) socketOptions {
-	o := socketOptions{freebind: c.BindFreebind, head: c.HTTP.MaxResponseHeaderKB, protocol: c.HTTP.Protocol, h2: c.HTTP.H2}
+	o := socketOptions{freebind: c.BindFreebind, head: c.HTTP.MaxResponseHeaderKB, fields: c.HTTP.MaxHeaders, protocol: c.HTTP.Protocol, h2: c.HTTP.H2}
 	if c.Bind.IsValid() {
 		o.bind = c.Bind.String()
 	}
@@ -174,7 +186,8 @@ func (c *Cluster) rebuild() {
 	st.MembershipTotal.Set(int64(s.counts.total))
 	st.MembershipHealthy.Set(int64(s.counts.healthy))
 	st.MembershipDegraded.Set(int64(s.counts.degraded))
-	st.MembershipExcluded.Set(0) // no active health checks: no host waits for its first
+	st.MembershipExcluded.Set(0) // no host is left out of the count while it waits for its first check
+	c.countChecked()
 	top := uint32(0)
 	for _, h := range c.order {
 		top = max(top, h.spec.Load().weight)
@@ -194,6 +207,7 @@ func (c *Cluster) close() {
 	for _, t := range c.targets {
 		t.task.stopped.Store(true)
 	}
+	c.unwatchAll()
 	c.drainLocked()
 	c.closeTransports()
 	c.scope.Close()

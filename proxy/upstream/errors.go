@@ -32,6 +32,7 @@ const (
 	DetailsTermination       = "connection_termination"
 	DetailsResponseTimeout   = "response_timeout"
 	DetailsDropOverload      = "drop_overload"
+	DetailsDropAll           = "unconditional_drop_overload"
 	DetailsBreakerOpen       = "circuit_breaker_open"
 	DetailsNoOriginalDest    = "no_original_destination"
 	DetailsDownstreamAborted = "downstream_remote_disconnect"
@@ -65,7 +66,8 @@ var errLimit = errors.New("circuit breaker limit reached")
 var (
 	ErrNoHealthy     = &Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: DetailsNoHealthy, Err: errors.New("no healthy host")}
 	ErrUnresolved    = &Error{Op: "pick", Flag: info.NoHealthyUpstream | info.DNSResolutionFailure, Details: DetailsNoHealthy, Err: errors.New("no host: its name does not resolve")}
-	ErrDropped       = &Error{Op: "pick", Flag: info.UpstreamOverflow, Details: DetailsDropOverload, Err: errors.New("dropped by drop_overloads")}
+	ErrDropped       = &Error{Op: "pick", Flag: info.DropOverload, Details: DetailsDropOverload, Err: errors.New("dropped by drop_overloads")}
+	ErrDroppedAll    = &Error{Op: "pick", Flag: info.UnconditionalDropOverload, Details: DetailsDropAll, Err: errors.New("dropped by drop_overloads of 100 %")}
 	ErrBreakerOpen   = &Error{Op: "pick", Flag: info.UpstreamOverflow, Details: DetailsBreakerOpen, Err: errors.New("the half-open circuit breaker of every host is open")}
 	ErrNoDestination = &Error{Op: "pick", Flag: info.NoHealthyUpstream, Details: DetailsNoOriginalDest, Err: errors.New("no original destination")}
 	ErrRemoved       = &Error{Op: "open", Flag: info.NoClusterFound, Details: "cluster_not_found", Err: errors.New("the cluster has been removed")}

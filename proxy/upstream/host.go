@@ -25,6 +25,8 @@ type Host struct {
 	removed  atomic.Bool   // no endpoint any more
 	lastUsed atomic.Int64
 	monitor  outlier.Monitor
+	checks   atomic.Uint32 // what active health checks say; written under the cluster's mu
+	checker  *checker      // guarded by the cluster's mu; nil without
 	breaker  atomic.Pointer[breaker.Breaker]
 
 	connections limitless // connections to this host
@@ -45,11 +47,12 @@ type spec struct {
 	priority uint32
 	locality *cluster.Locality
 	labels   cluster.Labels // of its metadata, for the choice of a transport socket
+	check    *cluster.EndpointCheck
 }
 
 func (s *spec) equal(o *spec) bool {
 	return s.hostname == o.hostname && s.weight == o.weight && s.health == o.health && s.priority == o.priority && s.locality == o.locality &&
-		s.labels.Equal(o.labels)
+		s.labels.Equal(o.labels) && (s.check == o.check || s.check != nil && o.check != nil && *s.check == *o.check)
 }
 
 // sameTransport tells whether both choose the same transport socket.
@@ -123,11 +126,15 @@ const (
 )
 
 func (h *Host) state() state {
-	if h.ejected.Load() {
+	checks := h.checks.Load()
+	if h.ejected.Load() || checks&failedCheck != 0 {
 		return unhealthy
 	}
 	switch h.spec.Load().health {
 	case cluster.HealthUnknown, cluster.Healthy:
+		if checks&degradedCheck != 0 {
+			return degraded
+		}
 		return healthy
 	case cluster.Degraded:
 		return degraded

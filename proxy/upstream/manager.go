@@ -56,6 +56,8 @@ type Manager struct {
 
 	lookups lookups
 
+	checks sync.WaitGroup // health checks under way
+
 	attempts sync.Pool // of *Attempt, for streams of shared connections
 
 	mu sync.Mutex // one Apply at a time
@@ -210,8 +212,10 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.lookups.ctx = ctx
 	m.tasks.run(ctx)
 	m.lookups.wg.Wait()
+	m.checks.Wait()
 	for _, c := range m.Clusters() {
 		c.mu.Lock()
+		c.unwatchAll()
 		c.drainLocked()
 		c.mu.Unlock()
 	}

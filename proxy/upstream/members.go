@@ -72,7 +72,7 @@ func specOf(e *cluster.Endpoint, l *cluster.Locality) spec {
 	if host == "" {
 		host = e.Name
 	}
-	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: min(l.Priority, maxPriority), locality: l, labels: e.Labels}
+	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: min(l.Priority, maxPriority), locality: l, labels: e.Labels, check: e.Check}
 }
 
 // replace makes the members the cluster's hosts. c.mu is held.
@@ -100,12 +100,18 @@ func (c *Cluster) replace(ms []member) {
 			if *h.addr.Load() != m.addr {
 				h.addr.Store(&m.addr)
 			}
+			h.checks.And(^leavingWhenSick)
 		}
+		c.watch(h)
 		order = append(order, h)
 	}
 	old := c.order
 	c.order = order
 	for _, h := range old {
+		if !seen[h.key] && c.lingers(h) {
+			c.order = append(c.order, h)
+			continue
+		}
 		if !seen[h.key] {
 			c.drop(h, now)
 			changed = true
@@ -132,6 +138,7 @@ func (c *Cluster) drop(h *Host, now time.Time) {
 	h.removed.Store(true)
 	c.act(c.detector.Step(now, outlier.Event{Kind: outlier.Remove, Host: &h.monitor}))
 	c.unguard(h)
+	c.unwatch(h)
 	h.ejected.Store(false)
 	h.idle.drain()
 	h.shared.drain()

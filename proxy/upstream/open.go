@@ -254,7 +254,7 @@ func (m *Manager) dialOptions(cfg *cluster.Cluster, o *OpenInfo) netio.DialOptio
 
 func (m *Manager) clientOptions(cfg *cluster.Cluster) h1.ClientOptions {
 	return h1.ClientOptions{
-		Limits:    h1.Limits{MaxHead: int(cfg.HTTP.MaxResponseHeaderKB) << 10},
+		Limits:    h1.Limits{MaxHead: int(cfg.HTTP.MaxResponseHeaderKB) << 10, MaxFields: int(cfg.HTTP.MaxHeaders)},
 		WriteIdle: m.o.WriteIdle,
 		Tick:      m.o.Tick,
 	}

@@ -31,6 +31,9 @@ func (c *Cluster) Pick(p *PickInfo) (*Host, *Error) {
 	}
 	if s.dropped > 0 && len(p.Tried) == 0 && float64(scramble(r^saltDrop)%10000) < s.dropped*100 {
 		c.stats.RqDropOverload.Inc()
+		if s.dropped >= 100 {
+			return nil, ErrDroppedAll
+		}
 		return nil, ErrDropped
 	}
 	q := lb.Pick{Rand: r, Hash: r}

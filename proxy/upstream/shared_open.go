@@ -115,7 +115,7 @@ func (c *Cluster) connect(ctx context.Context, h *Host, o *OpenInfo, key poolKey
 	s := &shared{host: h, key: key, link: link, gen: gen, opened: time.Now()}
 	s.quiet.Store(s.opened.UnixNano())
 	opts := h2.OptionsOf(&cfg.HTTP.H2)
-	opts.Fields = fields.Limits{MaxListSize: cfg.HTTP.MaxResponseHeaderKB << 10}
+	opts.Fields = fields.Limits{MaxListSize: cfg.HTTP.MaxResponseHeaderKB << 10, MaxCount: int(cfg.HTTP.MaxHeaders)}
 	opts.WriteIdle, opts.Tick = c.m.o.WriteIdle, c.m.o.Tick
 	k, herr := h2.NewClientConn(link.conn, &opts, c.http2(), h2.ClientEvents{OnCapacity: s.onCapacity, OnGoAway: s.onGoAway, OnClose: s.onClose})
 	if herr != nil {
