@@ -60,8 +60,19 @@ func (m *Manager) unanswered(s *stream.Stream, err error) {
 		return
 	}
 	s.MustClose()
-	if !s.Replied() && err == nil && !s.Info.Flags.Has(info.DownstreamConnectionTermination|info.DownstreamRemoteReset) {
+	if !s.Replied() && err == nil && !s.Info.Flags.Has(info.DownstreamConnectionTermination|info.DownstreamRemoteReset|info.DownstreamProtocolError) {
 		s.Reply(500, 0, "no_response_from_filters", "")
+	}
+}
+
+// cluster names the cluster of a request that a filter answered: its route's, as if it
+// had come to the router (Envoy: the cluster of the route is noted before the filters).
+func cluster(s *stream.Stream) {
+	if s.Info.Cluster != "" {
+		return
+	}
+	if r := s.Route(); r != nil && r.Forward != nil {
+		s.Info.Cluster, _, _ = r.Forward.Pick(s.RouteRequest(), 0, false, nil)
 	}
 }
 

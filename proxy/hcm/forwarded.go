@@ -22,7 +22,7 @@ var internalOnly = []header.Name{
 	header.Intern("x-envoy-upstream-alt-stat-name"), header.Intern("x-envoy-upstream-rq-timeout-ms"),
 	header.Intern("x-envoy-upstream-rq-per-try-timeout-ms"), header.Intern("x-envoy-expected-rq-timeout-ms"),
 	header.Intern("x-envoy-force-trace"), header.Intern("x-envoy-ip-tags"), header.Intern("x-envoy-original-url"),
-	header.Intern("x-envoy-hedge-on-per-try-timeout"),
+	header.Intern("x-envoy-hedge-on-per-try-timeout"), header.Intern("x-envoy-upstream-rq-timeout-alt-response"),
 }
 
 // edgeOnly are removed when the request enters here from outside.

@@ -111,6 +111,7 @@ func (m *Manager) exchange(s *stream.Stream, srv *h1.Server, last bool) (more bo
 	}
 	if m.prepare(s, srv, &a) {
 		err = s.Run()
+		cluster(s)
 	}
 	m.unanswered(s, err)
 	if !s.BodyDone() {

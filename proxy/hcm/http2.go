@@ -106,6 +106,7 @@ func (x *http2Conn) ServeStream(st *h2.ServerStream) {
 	var err error
 	if m.prepare(s, st, &a) {
 		err = s.Run()
+		cluster(s)
 	}
 	if i := &s.Info; i.Flags.Has(info.DownstreamConnectionTermination) && st.ResetByPeer() {
 		i.Flags = i.Flags&^info.DownstreamConnectionTermination | info.DownstreamRemoteReset

@@ -36,6 +36,7 @@ func (m *Manager) prepare(s *stream.Stream, codec continuer, a *arrival) bool {
 		if !foldEqual(s.UpgradeType, "h2c") {
 			s.MustClose()
 			s.Reply(403, 0, "upgrade_failed", "")
+			cluster(s)
 			return false
 		}
 		// Clients ask for HTTP/2 in the clear without meaning to insist: an ordinary

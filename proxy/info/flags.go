@@ -36,6 +36,8 @@ const (
 	OverloadManager                                   // OM
 	DNSResolutionFailure                              // DF
 	DownstreamRemoteReset                             // DR
+	UnconditionalDropOverload                         // UDO: drop_overloads of 100 %
+	DropOverload                                      // DO: drop_overloads
 	numFlags                        = iota
 )
 
@@ -69,6 +71,8 @@ var flagNames = [numFlags][2]string{
 	{"OM", "OverloadManagerTerminated"},
 	{"DF", "DnsResolutionFailed"},
 	{"DR", "DownstreamRemoteReset"},
+	{"UDO", "UnconditionalDropOverload"},
+	{"DO", "DropOverload"},
 }
 
 // Has tells whether any of the given flags is set.

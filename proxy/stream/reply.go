@@ -33,7 +33,7 @@ func (s *Stream) Reply(code int, f info.Flags, details, body string) {
 		if !s.Response.Has(header.ContentType) {
 			s.Response.AddString(header.ContentType, "text/plain")
 		}
-	} else if !s.HeadRequest {
+	} else if !s.HeadRequest && code != 204 && code != 304 { // RFC 9110 §8.6
 		s.Response.SetInt(header.ContentLength, 0)
 	}
 	end := len(s.replyBody) == 0 || s.HeadRequest

@@ -78,6 +78,10 @@ func (e *exchange) requestFailed(err error) {
 	var pe *codec.ProtocolError
 	var re *codec.ResetError
 	switch {
+	case errors.As(err, &pe) && s.Info.Protocol == info.HTTP2:
+		// The codec has reset the stream: there is nobody to answer.
+		s.Info.Flags |= info.DownstreamProtocolError
+		s.Info.Details = pe.Detail
 	case errors.As(err, &pe) && pe != codec.ErrUnexpectedEOF:
 		s.Reply(pe.Status, info.DownstreamProtocolError, pe.Detail, h1.Reason(pe.Status))
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -152,12 +152,17 @@ func (e *exchange) splice(n int64) (done, again bool, err error) {
 func (e *exchange) upstreamLost(err error) error {
 	i := &e.s.Info
 	var re *codec.ResetError
+	var pe *codec.ProtocolError
 	switch {
 	case errors.Is(err, errGone), e.pump.clientErr() != nil:
 		return e.clientLost(err)
 	case codec.Timeout(err):
 		i.Flags |= e.bound.flag()
 		i.Details = e.bound.details()
+	case errors.As(err, &pe) && pe != codec.ErrUnexpectedEOF:
+		i.Flags |= info.UpstreamProtocolError
+		i.Details = "upstream_reset_after_response_started{protocol_error}"
+		e.cl.Stats().CxProtocolError.Inc()
 	case errors.As(err, &re) && re.Remote:
 		i.Flags |= info.UpstreamRemoteReset
 		i.Details = "upstream_reset_after_response_started{remote_reset}"

@@ -44,6 +44,7 @@ type exchange struct {
 
 	// Times. deadline, once known, bounds everything (route timeout).
 	bounds   bounds
+	noWord   bool // a timeout is answered with 204 (x-envoy-upstream-rq-timeout-alt-response)
 	deadline time.Time
 	sentAt   time.Time // the request's last byte went upstream
 	bound    timeout   // what ends the wait under way
@@ -65,6 +66,10 @@ func (e *exchange) begin(f *filter, s *stream.Stream, rt *route.Route) {
 	e.vars = route.Vars{Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Response: &s.Response, Hostname: f.hostname}
 	s.Info.Route, s.Info.VirtualHost = rt.Name, rt.VirtualHost.Name
 	e.bounds.set(s, e.fw)
+	if s.Request.Has(xEnvoyTimeoutAlt) {
+		e.noWord = true
+		s.Request.Del(xEnvoyTimeoutAlt)
+	}
 	e.plan.begin(e.fw, s, &e.bounds)
 }
 
@@ -106,6 +111,7 @@ func (e *exchange) cluster() bool {
 	}
 	if !ok {
 		s.Info.Cluster = name
+		e.rt.MutateResponse(e.w, &s.Response, &e.vars)
 		s.Reply(e.fw.NotFoundCode, info.NoClusterFound, "cluster_not_found", "")
 		return false
 	}

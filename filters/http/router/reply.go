@@ -1,6 +1,10 @@
 package router
 
 import (
+	"errors"
+	"strings"
+	"syscall"
+
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
@@ -24,11 +28,29 @@ func (e *exchange) fail(o outcome) {
 		r.code = 408 // it waited for the client (Envoy: maybeRequestTimeoutCode)
 	}
 	s.Response.Reset()
-	if o.err.Flag.Has(info.UpstreamOverflow) && !e.f.cfg.suppressHeaders {
+	e.rt.MutateResponse(e.w, &s.Response, &e.vars)
+	switch f := o.err.Flag; {
+	case f.Has(info.UnconditionalDropOverload):
+		s.Response.AddString(xEnvoyDropAll, "true")
+		s.Info.Attempts = 0 // nothing was tried
+	case f.Has(info.DropOverload):
+		s.Response.AddString(xEnvoyDropOverload, "true")
+		s.Info.Attempts = 0
+	case f.Has(info.UpstreamOverflow) && !e.f.cfg.suppressHeaders:
 		s.Response.AddString(xEnvoyOverloaded, "true")
 	}
 	if o.err.Err != nil {
 		s.Info.UpstreamFailure = o.err.Err.Error()
+		if o.err.Flag.Has(info.UpstreamConnectionFailure) && strings.HasSuffix(r.details, "_failure}") {
+			s.Info.UpstreamFailure = connectReason(o.err.Err)
+			r.details = withReason(r.details, s.Info.UpstreamFailure)
+		}
+	}
+	if rest, ok := strings.CutPrefix(r.body, resetBody); ok && s.Info.Attempts > 1 {
+		r.body = retriedBody + rest
+	}
+	if e.noWord && r.code == 504 && o.fired != noTimeout {
+		r.code, r.body = 204, ""
 	}
 	if e.rt.VirtualHost.IncludeAttemptCountInResponse {
 		s.Response.SetInt(xEnvoyAttemptCount, int64(s.Info.Attempts))
@@ -61,6 +83,8 @@ func replyFor(err *upstream.Error, fired timeout) failure {
 		return failure{503, "no_healthy_upstream", "no healthy upstream"}
 	case upstream.DetailsDropOverload:
 		return failure{503, "drop_overload", "drop overload"}
+	case upstream.DetailsDropAll:
+		return failure{503, upstream.DetailsDropAll, "unconditional drop overload"}
 	case upstream.DetailsBreakerOpen:
 		return failure{503, "circuit_breaker_open", "upstream circuit breaker is open"}
 	case detailsNoExtended:
@@ -85,4 +109,32 @@ func replyFor(err *upstream.Error, fired timeout) failure {
 	return failure{503, "upstream_reset_before_response_started{connection_termination}", resetBody + "connection termination"}
 }
 
-const resetBody = "upstream connect error or disconnect/reset before headers. reset reason: "
+const (
+	beforeHeaders = "upstream connect error or disconnect/reset before headers. "
+	resetBody     = beforeHeaders + "reset reason: "
+	retriedBody   = beforeHeaders + "retried and the latest reset reason: "
+)
+
+// connectReason is %UPSTREAM_TRANSPORT_FAILURE_REASON% of a failed connection: of
+// what the kernel says, in Envoy's words.
+func connectReason(err error) string {
+	var no syscall.Errno
+	if !errors.As(err, &no) {
+		return err.Error()
+	}
+	text := no.Error()
+	return "delayed connect error: " + strings.ToUpper(text[:1]) + text[1:]
+}
+
+// withReason puts the reason of a failed connection into the details, which have no
+// white space.
+func withReason(details, reason string) string {
+	b := append([]byte(strings.TrimSuffix(details, "}")), '|')
+	for _, c := range []byte(reason) {
+		if c <= ' ' || c >= 0x7f {
+			c = '_'
+		}
+		b = append(b, c)
+	}
+	return string(append(b, '}'))
+}

@@ -217,7 +217,7 @@ func (p *plan) wants(o *outcome) bool {
 func (p *plan) wantsAfterError(o *outcome) bool {
 	e := o.err
 	switch {
-	case e.Flag.Has(info.UpstreamOverflow | info.NoHealthyUpstream | info.DownstreamConnectionTermination):
+	case e.Flag.Has(info.UpstreamOverflow | info.NoHealthyUpstream | info.DropOverload | info.UnconditionalDropOverload | info.DownstreamConnectionTermination):
 		return false
 	case o.fired != noTimeout && !o.fired.retriable():
 		return false

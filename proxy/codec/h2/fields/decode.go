@@ -135,6 +135,7 @@ func (d *Decoder) field(name, v []byte) error {
 		if d.lim.Underscores == RejectUnderscores {
 			return ErrUnderscore
 		}
+		d.m.Dropped++
 		return nil
 	}
 	keep, err := d.known(header.Lookup(name), v)

@@ -41,6 +41,7 @@ type Message struct {
 	Code          int   // responses: the status
 	Size          int   // bytes of names and values
 	Fields        int   // how many there were
+	Dropped       int   // of these, by DropUnderscores
 }
 
 // ErrCompression says that a block cannot be decoded: the connection's table is
