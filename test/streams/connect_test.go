@@ -130,3 +130,11 @@ func TestConnectRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestConnectUDPIsRefused: by name, where it is configured.
+func TestConnectUDPIsRefused(t *testing.T) {
+	err := rig.Check(rig.Options{HCM: "stat_prefix: test\nhttp_filters: [$router]\nupgrade_configs: [{upgrade_type: CONNECT-UDP}]\nroute_config: {}"})
+	if err == nil || !strings.Contains(err.Error(), "upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported") {
+		t.Error(err)
+	}
+}
