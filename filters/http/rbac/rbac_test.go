@@ -44,6 +44,7 @@ func policy(name, role string) string {
 }
 
 func allow(policies ...string) string { return "{policies: {" + strings.Join(policies, ", ") + "}}" }
+
 func deny(policies ...string) string {
 	return "{action: DENY, policies: {" + strings.Join(policies, ", ") + "}}"
 }
