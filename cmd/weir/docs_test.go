@@ -130,6 +130,7 @@ func TestStatsDocs(t *testing.T) {
 			stats.Name{Kind: stats.KindCounter, Name: "<grpc-status>"})},
 		{"cluster.<name>.circuit_breakers.<priority>., with track_remaining", "proxy/upstream.Remaining", stats.Names[upstream.Remaining]()},
 		{"cluster.<name>.outlier_detection., when configured", "proxy/upstream.OutlierStats", stats.Names[upstream.OutlierStats]()},
+		{"cluster.<name>.health_check., when configured", "proxy/upstream.HealthCheckStats", stats.Names[upstream.HealthCheckStats]()},
 		{"filesystem.", "filters/accesslog/file.Stats", stats.Names[file.Stats]()},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\nFrom `%s`.\n\n", strings.ReplaceAll(s.scope, "<", "\\<"), s.from)

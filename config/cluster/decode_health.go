@@ -60,18 +60,8 @@ func decodeHealth(l *fielderr.List, d *Cluster, checks []*corev3.HealthCheck) {
 		*t.to = max(t.is, 1)
 	}
 	h.AltPort = port(l, at+".alt_port", p.GetAltPort().GetValue())
-	for _, f := range [...]struct {
-		name string
-		set  bool
-	}{
-		{"event_log_path", p.GetEventLogPath() != ""},
-		{"event_logger", len(p.GetEventLogger()) > 0},
-		{"event_service", p.GetEventService() != nil},
-		{"transport_socket_match_criteria", p.GetTransportSocketMatchCriteria() != nil},
-	} {
-		if f.set {
-			l.Addf(at+"."+f.name, "not supported")
-		}
+	if p.GetTransportSocketMatchCriteria() != nil {
+		l.Addf(at+".transport_socket_match_criteria", "not supported")
 	}
 	switch c := p.GetHealthChecker().(type) {
 	case *corev3.HealthCheck_HttpHealthCheck_:

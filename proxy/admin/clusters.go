@@ -134,17 +134,23 @@ func hostStats(h *upstream.HostInfo) []metric {
 // healthFlags is why a host is not used, in Envoy 1.40's words.
 func healthFlags(h *upstream.HostInfo) string {
 	s := ""
-	if h.Ejected {
-		s += "/failed_outlier_check"
+	add := func(set bool, flag string) {
+		if set {
+			s += flag
+		}
 	}
+	add(h.Checks.Failed, "/failed_active_hc")
+	add(h.Ejected, "/failed_outlier_check")
 	switch h.Health {
 	case cluster.Unhealthy, cluster.Timeout:
 		s += "/failed_eds_health"
-	case cluster.Draining:
-		s += "/eds_status_draining"
-	case cluster.Degraded:
-		s += "/degraded_eds_health"
 	}
+	add(h.Checks.Degraded, "/degraded_active_hc")
+	add(h.Health == cluster.Degraded, "/degraded_eds_health")
+	add(h.Checks.Leaving, "/pending_dynamic_removal")
+	add(h.Checks.Pending, "/pending_active_hc")
+	add(h.Checks.TimedOut, "/active_hc_timeout")
+	add(h.Health == cluster.Draining, "/eds_status_draining")
 	if s == "" {
 		return "healthy"
 	}
@@ -189,8 +195,10 @@ func thresholds(p corev3.RoutingPriority, t *cluster.Thresholds) *clusterv3.Circ
 func hostStatus(h *upstream.HostInfo) *adminv3.HostStatus {
 	m := &adminv3.HostStatus{
 		Weight: h.Weight, Hostname: h.Hostname, Priority: h.Priority,
-		Locality:     &corev3.Locality{Region: h.Region, Zone: h.Zone, SubZone: h.Sub},
-		HealthStatus: &adminv3.HostHealthStatus{EdsHealthStatus: edsHealth(h.Health), FailedOutlierCheck: h.Ejected},
+		Locality: &corev3.Locality{Region: h.Region, Zone: h.Zone, SubZone: h.Sub},
+		HealthStatus: &adminv3.HostHealthStatus{EdsHealthStatus: edsHealth(h.Health), FailedOutlierCheck: h.Ejected,
+			FailedActiveHealthCheck: h.Checks.Failed, FailedActiveDegradedCheck: h.Checks.Degraded, PendingActiveHc: h.Checks.Pending,
+			ActiveHcTimeout: h.Checks.TimedOut, PendingDynamicRemoval: h.Checks.Leaving},
 	}
 	if h.Addr.IsValid() {
 		m.Address = socketAddress(h.Addr)

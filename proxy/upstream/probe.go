@@ -157,7 +157,7 @@ func (h *Host) wire(ctx context.Context, hc *cluster.HealthCheck, to netip.AddrP
 	switch {
 	case two:
 		o := h2.OptionsOf(&cfg.HTTP.H2)
-		o.Fields = fields.Limits{MaxListSize: cfg.HTTP.MaxResponseHeaderKB << 10}
+		o.Fields = fields.Limits{MaxListSize: cfg.HTTP.MaxResponseHeaderKB << 10, MaxCount: int(cfg.HTTP.MaxHeaders)}
 		o.WriteIdle, o.Tick = c.m.o.WriteIdle, c.m.o.Tick
 		conn := w.link.conn
 		if w.h2, err = h2.NewClientConn(conn, &o, c.http2(), h2.ClientEvents{}); err != nil {
