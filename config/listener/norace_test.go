@@ -1,0 +1,6 @@
+//go:build !race
+
+package listener_test
+
+// racing says that pools drop things at random, as they do under the race detector.
+const racing = false
