@@ -78,7 +78,12 @@ func decodeMatcher(l *fielderr.List, p *listenerv3.Listener, chains []*FilterCha
 		}
 	}
 	t, err := tree.Decode(p.GetFilterChainMatcher(), tree.Options{Inputs: tree.Connection},
-		func(_ string, c *xdscorev3.TypedExtensionConfig) (*FilterChain, error) { return chainNamed(named, c) })
+		func(_ string, c *xdscorev3.TypedExtensionConfig) (*FilterChain, error) {
+			f, err := chainNamed(named, c)
+			var l fielderr.List
+			l.Add("typed_config", err)
+			return f, l.Err()
+		})
 	l.Add(field, err)
 	return &matcher{chains: t}
 }

@@ -88,7 +88,7 @@ func TestFilterChainMatcherErrors(t *testing.T) {
 	const (
 		sni  = `{name: i, typed_config: {"@type": type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.ServerNameInput}}`
 		head = "matcher_tree: {input: " + sni + ", exact_match_map: {map: {a: {action: {name: x, typed_config: "
-		at   = `filter_chain_matcher.matcher_tree.exact_match_map.map["a"].action: `
+		at   = `filter_chain_matcher.matcher_tree.exact_match_map.map["a"].action.typed_config: `
 	)
 	for _, c := range []struct{ chains, yaml, want string }{
 		{"a", head + `{"@type": type.googleapis.com/google.protobuf.StringValue, value: b}}}}}}`, at + `no filter chain is named "b"`},
