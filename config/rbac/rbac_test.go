@@ -40,7 +40,7 @@ func request() *Input {
 			Source: netip.MustParseAddrPort("192.0.2.7:1000"), DirectSource: netip.MustParseAddrPort("[::ffff:127.0.0.1]:2000"),
 			Dest: netip.MustParseAddrPort("198.51.100.9:443"), Local: netip.MustParseAddrPort("127.0.0.1:15001"),
 			ServerName:    []byte("www.a.example"),
-			PeerValidated: true,
+			PeerValidated: true, TLSVersion: "TLSv1.3",
 			PeerCertificate: &info.Certificate{
 				Subject: "CN=client,O=Weir", URIs: []string{"spiffe://td/a", "spiffe://td/ns/x/sa/" + strings.Repeat("long", 20)},
 				DNSNames: []string{"client.example"},
@@ -148,8 +148,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestWhoIsAuthenticated: nobody is by a certificate that was not verified, nor
-// without one.
+// TestWhoIsAuthenticated: whoever speaks TLS, by the names of the certificate or the
+// empty one (Envoy: AuthenticatedMatcher).
 func TestWhoIsAuthenticated(t *testing.T) {
 	anyone, err := decode(one("ALLOW", everything, `{authenticated: {}}`), Connections)
 	if err != nil {
@@ -163,11 +163,11 @@ func TestWhoIsAuthenticated(t *testing.T) {
 		change func(*info.Conn)
 		want   bool
 	}{
-		"verified":                  {func(*info.Conn) {}, true},
-		"a subject alone":           {func(i *info.Conn) { i.PeerCertificate = &info.Certificate{Subject: "CN=x"} }, true},
-		"not verified":              {func(i *info.Conn) { i.PeerValidated = false }, false},
-		"no certificate":            {func(i *info.Conn) { i.PeerCertificate = nil }, false},
-		"nothing but a claim of it": {func(i *info.Conn) { i.PeerCertificate, i.PeerValidated = nil, true }, false},
+		"verified":        {func(*info.Conn) {}, true},
+		"not TLS":         {func(i *info.Conn) { i.TLSVersion = "" }, false},
+		"a subject alone": {func(i *info.Conn) { i.PeerCertificate = &info.Certificate{Subject: "CN=x"} }, true},
+		"not verified":    {func(i *info.Conn) { i.PeerValidated = false }, true},
+		"no certificate":  {func(i *info.Conn) { i.PeerCertificate = nil }, true},
 	} {
 		in := Input{Conn: request().Conn}
 		c.change(in.Conn)

@@ -78,8 +78,9 @@ func (r *rule) match(in *Input, tr *match.Trace) bool {
 	case opClient:
 		ok = r.contains(in.client())
 	case opAuthenticated:
-		ok = in.Conn.PeerValidated && in.Conn.PeerCertificate != nil &&
-			(r.anyName || r.named(in.Conn.PeerCertificate))
+		// As Envoy does: whoever speaks TLS has a name, the empty one without a
+		// certificate. Anything stricter would be laxer in a DENY policy or below not_id.
+		ok = in.Conn.TLSVersion != "" && (r.anyName || r.named(in.Conn.PeerCertificate))
 	}
 	if tr != nil {
 		r.explain(in, ok, tr)
@@ -118,6 +119,9 @@ func (in *Input) client() netip.Addr {
 // named looks for the principal in the URIs, then the DNS names, then the subject
 // (Envoy: AuthenticatedMatcher).
 func (r *rule) named(c *info.Certificate) bool {
+	if c == nil {
+		return r.text.Match(nil)
+	}
 	for _, u := range c.URIs {
 		if r.text.Match(view(u)) {
 			return true
@@ -161,7 +165,7 @@ func (r *rule) explain(in *Input, ok bool, tr *match.Trace) {
 	case opClient:
 		tr.Note(ok, subject, "is %s, wanted: %s", in.client(), r.nets)
 	case opAuthenticated:
-		wanted := "any that was verified"
+		wanted := "any"
 		if !r.anyName {
 			wanted = r.text.String()
 		}
@@ -174,10 +178,10 @@ func (r *rule) explain(in *Input, ok bool, tr *match.Trace) {
 // principal says who a client is, for explanations.
 func principal(c *info.Conn) string {
 	switch p := c.PeerCertificate; {
+	case c.TLSVersion == "":
+		return "absent: this is not TLS"
 	case p == nil:
-		return "absent"
-	case !c.PeerValidated:
-		return "not verified"
+		return `absent, so its name is ""`
 	case len(p.URIs) > 0:
 		return strconv.Quote(p.URIs[0])
 	case len(p.DNSNames) > 0:

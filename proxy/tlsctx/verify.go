@@ -72,7 +72,9 @@ func NewVerifier(v *secret.Validation, usage x509.ExtKeyUsage) (*Verifier, error
 }
 
 // Asks tells whether clients are asked for a certificate though they need not have one.
-func (f *Verifier) Asks() bool { return f != nil && (f.v.VerifiesChain() || f.v.Pins()) }
+func (f *Verifier) Asks() bool {
+	return f != nil && (f.v.VerifiesChain() || f.v.Pins() || f.v.AcceptUntrusted)
+}
 
 // Verify judges a chain, the leaf first. names, when there are any, take the place of the configured ones. validated says that
 // something was checked, so that what the certificate says may be believed.

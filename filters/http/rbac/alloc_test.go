@@ -78,7 +78,7 @@ virtual_hosts:
 		live.Store(table)
 		s, k, codec := stream.New(chain), conn.New(nil), new(streamtest.Codec)
 		k.Info.Dest = netip.MustParseAddrPort("127.0.0.1:80")
-		k.Info.PeerValidated, k.Info.PeerCertificate = true, &info.Certificate{URIs: []string{"spiffe://cluster.local/ns/default-namespace/sa/client"}}
+		k.Info.TLSVersion, k.Info.PeerValidated, k.Info.PeerCertificate = "TLSv1.3", true, &info.Certificate{URIs: []string{"spiffe://cluster.local/ns/default-namespace/sa/client"}}
 		head := streamtest.Fields(":method", "GET", ":path", "/a?b", ":authority", "h", "x-role", "reader")
 		once := func() {
 			codec.Reset()
