@@ -61,7 +61,7 @@ func (p *process) start(ctx context.Context) error {
 	dns, cancel := context.WithTimeout(ctx, dnsWait)
 	defer cancel()
 	if err := p.proxy.Clusters().Resolved(dns); err != nil && ctx.Err() == nil {
-		p.log.Warn("starting before every name has an address", zap.Duration("waited", dnsWait))
+		p.log.Warn("starting before every name has an address and every host its first health check", zap.Duration("waited", dnsWait))
 	}
 	if ctx.Err() != nil {
 		return nil

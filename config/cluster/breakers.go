@@ -117,6 +117,7 @@ func decodeOutlier(l *fielderr.List, p *clusterv3.OutlierDetection) *Outlier {
 		BaseEjection:                l.PositiveDuration(at+"base_ejection_time", p.GetBaseEjectionTime(), 30*time.Second),
 		MaxEjectionPercent:          percentage(l, at+"max_ejection_percent", p.GetMaxEjectionPercent(), 10),
 		AlwaysEjectOne:              p.GetAlwaysEjectOneHost().GetValue(),
+		KeepEjected:                 !fielderr.Bool(p.GetSuccessfulActiveHealthCheckUnejectHost(), true),
 	}
 	d.MaxEjection = l.PositiveDuration(at+"max_ejection_time", p.GetMaxEjectionTime(), max(300*time.Second, d.BaseEjection))
 	if d.MaxEjection < d.BaseEjection {

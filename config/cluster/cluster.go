@@ -113,6 +113,7 @@ type Outlier struct {
 	Interval, BaseEjection, MaxEjection             time.Duration // default 10 s, 30 s, 300 s
 	MaxEjectionPercent                              uint32        // default 10
 	AlwaysEjectOne                                  bool
+	KeepEjected                                     bool // a health check that succeeds does not end an ejection (successful_active_health_check_uneject_host: false)
 }
 
 // Breaker is Weir's own half-open circuit breaker, one a host

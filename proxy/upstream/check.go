@@ -12,6 +12,7 @@ import (
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/proxy/stats"
 	active "github.com/weirproxy/weir/proxy/upstream/health"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
 
 // A checker checks one host actively: at most one check is under way at a time, on
@@ -205,8 +206,14 @@ func (k *checker) take(cfg *cluster.HealthCheck, r active.Result, err error) act
 		c.forget(h)
 		return change
 	}
+	if pending {
+		c.m.lookups.tell()
+	}
 	if change == active.Changed {
 		c.rebuild()
+	}
+	if r.OK() && !k.state.Failing() && h.ejected.Load() {
+		c.act(c.detector.Step(time.Now(), outlier.Event{Kind: outlier.Recovered, Host: &h.monitor}))
 	}
 	return change
 }

@@ -251,6 +251,39 @@ func TestChecksCanBeTurnedOff(t *testing.T) {
 	}
 }
 
+// TestPassingCheckEndsEjection: what outlier detection took out comes back with the
+// next check that succeeds.
+func TestPassingCheckEndsEjection(t *testing.T) {
+	r, o := newRig(t, Options{}), newSick(t)
+	cfg := static("a", o.addr)
+	cfg.Outlier = &cluster.Outlier{Consecutive5xx: 1, EnforcingConsecutive5xx: 100, Interval: time.Hour, BaseEjection: time.Hour, MaxEjectionPercent: 100, AlwaysEjectOne: true}
+	cfg.Health = often()
+	cfg.Health.HTTP = getCheck()
+	r.apply(cfg)
+	c := r.get("a")
+	until(t, "healthy", func() bool { return tally(c) == [2]int{1, 0} })
+	c.order[0].Report(Outcome{Code: 500})
+	if n := c.outlier.EnforcedTotal.Value(); n != 1 {
+		t.Errorf("%d ejections", n)
+	}
+	until(t, "back", func() bool { return tally(c) == [2]int{1, 0} })
+}
+
+// TestResolvedWaitsForFirstChecks: a start waits until it is known who is healthy.
+func TestResolvedWaitsForFirstChecks(t *testing.T) {
+	r, o := newRig(t, Options{}), newSick(t)
+	cfg := static("a", o.addr)
+	cfg.Health = often()
+	cfg.Health.HTTP = getCheck()
+	r.apply(cfg)
+	if err := r.m.Resolved(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := tally(r.get("a")); got != [2]int{1, 0} {
+		t.Errorf("%d healthy hosts", got[0])
+	}
+}
+
 func TestServingStatus(t *testing.T) {
 	for _, tc := range []struct {
 		in   string

@@ -41,12 +41,17 @@ func (l *lookups) try(f func(ctx context.Context)) bool {
 	l.wg.Go(func() {
 		defer func() { <-l.slots }()
 		f(l.ctx)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		close(l.answered)
-		l.answered = make(chan struct{})
+		l.tell()
 	})
 	return true
+}
+
+// tell wakes those that wait for an answer, or for a host's first health check.
+func (l *lookups) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.answered)
+	l.answered = make(chan struct{})
 }
 
 func (l *lookups) next() <-chan struct{} {
@@ -56,7 +61,7 @@ func (l *lookups) next() <-chan struct{} {
 }
 
 // Resolved waits until every name of every cluster has had its first answer, good
-// or bad; Run must be running. It is what a start waits for, so that the first
+// or bad, and every host that is checked its first check; Run must be running. It is what a start waits for, so that the first
 // requests do not find empty clusters.
 func (m *Manager) Resolved(ctx context.Context) error {
 	for {

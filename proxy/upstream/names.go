@@ -180,12 +180,18 @@ func (c *Cluster) same(ms []member) bool {
 	return true
 }
 
-// resolving tells whether some name has had no answer yet.
+// resolving tells whether some name has had no answer yet, or some host that is
+// checked no check.
 func (c *Cluster) resolving() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range c.targets {
 		if !t.answered {
+			return true
+		}
+	}
+	for _, h := range c.order {
+		if h.checks.Load()&pendingCheck != 0 {
 			return true
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	Remove                // Host leaves
 	Tripped               // Host reached the thresholds in Cause; Draw decides on enforcement
 	Tick                  // the interval has passed
+	Recovered             // Host passed an active health check
 )
 
 // An Event is one input.
@@ -84,6 +85,10 @@ func (d *Detector) Step(now time.Time, ev Event) []Action {
 		return d.tripped(now, ev)
 	case Tick:
 		return d.tick(now)
+	case Recovered:
+		if d.cfg != nil && !d.cfg.KeepEjected && ev.Host.ejected {
+			return []Action{d.uneject(ev.Host)}
+		}
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the scripts' outputs")
 //	draw N                     what the next enforcement decisions draw, 0–99
 //	NAME CODE [times]          the host answers with a status
 //	NAME connect|timeout [n]   a local-origin failure
+//	recovered NAME             the host passed an active health check
 //	tick DURATION              time passes, then the interval's work is done
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -117,6 +118,8 @@ func (w *world) do(f []string) []Action {
 		}
 	case "remove":
 		return w.d.Step(w.now, Event{Kind: Remove, Host: w.hosts[f[1]]})
+	case "recovered":
+		return w.d.Step(w.now, Event{Kind: Recovered, Host: w.hosts[f[1]]})
 	case "draw":
 		w.draw = uint32(w.num(f[1]))
 	case "tick":
@@ -169,6 +172,8 @@ func (w *world) set(kv string) {
 	switch k {
 	case "split_external_local_origin_errors":
 		c.SplitLocal = v == "true"
+	case "successful_active_health_check_uneject_host":
+		c.KeepEjected = v == "false"
 	case "always_eject_one_host":
 		c.AlwaysEjectOne = v == "true"
 	case "base_ejection_time", "max_ejection_time":
