@@ -303,3 +303,14 @@ func TestServingStatus(t *testing.T) {
 		}
 	}
 }
+
+func FuzzServingStatus(f *testing.F) {
+	for _, s := range []string{"", "\x00\x00\x00\x00\x02\x08\x01", "\x00\x00\x00\x00\x04\x08\x80\x80\x01", "\x00\xff\xff\xff\xff\x08"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if v, ok := servingStatus(b); ok && v == serving && len(b) < 7 {
+			t.Errorf("%q counts as serving", b)
+		}
+	})
+}

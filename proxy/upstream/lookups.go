@@ -11,8 +11,8 @@ import (
 // parallelLookups bounds how many names are looked up at once.
 const parallelLookups = 16
 
-// lookups are the DNS questions under way: the only goroutines beside Run's, and
-// short-lived.
+// lookups are the DNS questions under way: with health checks the only goroutines
+// beside Run's, and short-lived.
 type lookups struct {
 	resolver Resolver
 	slots    chan struct{}
