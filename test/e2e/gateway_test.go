@@ -35,6 +35,9 @@ func (w *world) network() string {
 			}
 			for _, r := range routes {
 				if r.Flags&unix.RTM_F_CLONED == 0 {
+					if r.Type == unix.RTN_MULTICAST {
+						continue // the kernel's own, of each link: it comes when it likes
+					}
 					out = append(out, fmt.Sprintf("route %d: table %d type %d %s via %s dev %d", family, r.Table, r.Type, r.Dst, r.Gw, r.LinkIndex))
 				}
 			}
