@@ -196,9 +196,11 @@ func hostStatus(h *upstream.HostInfo) *adminv3.HostStatus {
 	m := &adminv3.HostStatus{
 		Weight: h.Weight, Hostname: h.Hostname, Priority: h.Priority,
 		Locality: &corev3.Locality{Region: h.Region, Zone: h.Zone, SubZone: h.Sub},
-		HealthStatus: &adminv3.HostHealthStatus{EdsHealthStatus: edsHealth(h.Health), FailedOutlierCheck: h.Ejected,
+		HealthStatus: &adminv3.HostHealthStatus{
+			EdsHealthStatus: edsHealth(h.Health), FailedOutlierCheck: h.Ejected,
 			FailedActiveHealthCheck: h.Checks.Failed, FailedActiveDegradedCheck: h.Checks.Degraded, PendingActiveHc: h.Checks.Pending,
-			ActiveHcTimeout: h.Checks.TimedOut, PendingDynamicRemoval: h.Checks.Leaving},
+			ActiveHcTimeout: h.Checks.TimedOut, PendingDynamicRemoval: h.Checks.Leaving,
+		},
 	}
 	if h.Addr.IsValid() {
 		m.Address = socketAddress(h.Addr)

@@ -13,7 +13,8 @@ func TestHealthFlags(t *testing.T) {
 	for want, h := range map[string]upstream.HostInfo{
 		"healthy": {},
 		"/failed_active_hc/failed_outlier_check/failed_eds_health/degraded_active_hc/pending_dynamic_removal/pending_active_hc/active_hc_timeout": {
-			Checks: all, Ejected: true, Health: cluster.Unhealthy},
+			Checks: all, Ejected: true, Health: cluster.Unhealthy,
+		},
 		"/degraded_eds_health": {Health: cluster.Degraded},
 		"/eds_status_draining": {Health: cluster.Draining},
 		"/failed_active_hc":    {Checks: upstream.CheckInfo{Failed: true}, Health: cluster.Healthy},

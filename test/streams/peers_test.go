@@ -211,7 +211,8 @@ func origin(t *testing.T, version int, settings ...http2.Setting) (addr string, 
 			if err != nil {
 				return
 			}
-			came <- &asked{pipe: p, key: req.Header.Get("Sec-Websocket-Key"),
+			came <- &asked{
+				pipe: p, key: req.Header.Get("Sec-Websocket-Key"),
 				line: fmt.Sprintf("%s %s %s %s%s", req.Method, req.Host, req.RequestURI, req.Header.Get("Upgrade"), strings.Join(req.TransferEncoding, "")),
 				answer: func(code int, more ...string) {
 					var b strings.Builder
@@ -223,7 +224,8 @@ func origin(t *testing.T, version int, settings ...http2.Setting) (addr string, 
 						fmt.Fprintf(&b, "%s: %s\r\n", more[i], more[i+1])
 					}
 					_ = p.send(b.String() + "\r\n")
-				}}
+				},
+			}
 			<-over
 		})
 	} else {
@@ -241,11 +243,13 @@ func origin(t *testing.T, version int, settings ...http2.Setting) (addr string, 
 				if m.StreamEnded() {
 					end = "ended"
 				}
-				came <- &asked{pipe: &framed{h: h, id: m.StreamID},
+				came <- &asked{
+					pipe: &framed{h: h, id: m.StreamID},
 					line: fmt.Sprintf("%s %s %s %s%s", m.PseudoValue("method"), m.PseudoValue("authority"), m.PseudoValue("path"), m.PseudoValue("protocol"), end),
 					answer: func(code int, more ...string) {
 						h.Head(m.StreamID, false, append([]string{":status", fmt.Sprint(code)}, more...)...)
-					}}
+					},
+				}
 				<-over
 				return
 			}

@@ -15,8 +15,10 @@ func TestReasonOfAFailedConnection(t *testing.T) {
 		err             error
 		reason, details string
 	}{
-		{fmt.Errorf("dial: %w", os.NewSyscallError("connect", syscall.ECONNREFUSED)), "delayed connect error: Connection refused",
-			"d{f|delayed_connect_error:_Connection_refused}"},
+		{
+			fmt.Errorf("dial: %w", os.NewSyscallError("connect", syscall.ECONNREFUSED)), "delayed connect error: Connection refused",
+			"d{f|delayed_connect_error:_Connection_refused}",
+		},
 		{syscall.EHOSTUNREACH, "delayed connect error: No route to host", "d{f|delayed_connect_error:_No_route_to_host}"},
 		{errors.New("tls: bad\r\ncertificate"), "tls: bad\r\ncertificate", "d{f|tls:_bad__certificate}"},
 	} {
