@@ -44,6 +44,7 @@ func (m *Manager) adopt(s *stream.Stream, a *arrival) {
 	if m.cfg.MaxStreamDuration > 0 {
 		s.MaxDeadline = i.Start.Add(m.cfg.MaxStreamDuration)
 	}
+	s.NoteCallDeadline()
 	switch {
 	case a.connect:
 		s.UpgradeType = connectType

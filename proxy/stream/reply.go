@@ -81,11 +81,20 @@ func (s *Stream) grpcReply(code int, details, body string) {
 // callExpired tells whether the deadline that a gRPC client set has passed: whatever
 // failed after it, a server that gave up too, the client is to hear that.
 func (s *Stream) callExpired() bool {
-	d, ok := grpc.ParseTimeout(s.Request.Value(grpcTimeout))
-	return ok && time.Since(s.Info.Start) >= d
+	return !s.CallDeadline.IsZero() && !time.Now().Before(s.CallDeadline)
 }
 
 var grpcTimeout = header.Intern("grpc-timeout")
+
+// NoteCallDeadline remembers the deadline that a gRPC client set, before the router
+// tells the server of its own in the same field.
+func (s *Stream) NoteCallDeadline() {
+	if v, ok := s.Request.Get(grpcTimeout); ok {
+		if d, ok := grpc.ParseTimeout(v); ok {
+			s.CallDeadline = s.Info.Start.Add(d)
+		}
+	}
+}
 
 // maxDuration is the response code detail of a stream that took too long.
 const maxDuration = "max_duration_timeout"

@@ -40,6 +40,7 @@ type Stream struct {
 	// Bounds of this stream, set before the chain runs; zero is no bound.
 	RequestDeadline time.Time     // the whole request must be in by then
 	MaxDeadline     time.Time     // the whole stream must be over by then (max_stream_duration)
+	CallDeadline    time.Time     // what a gRPC client's grpc-timeout said; it bounds nothing by itself
 	Idle            time.Duration // the longest wait without any byte either way
 
 	codec   Codec
