@@ -76,8 +76,16 @@ func (w *Watcher) Watch(dirs ...string) error {
 
 // Next returns when something changed since the last call and the folders then were quiet, or ctx ends: that is its error.
 func (w *Watcher) Next(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = w.f.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		_ = w.f.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted // else it may interrupt the next call
+		}
+	}()
 	if err := w.read(ctx, time.Time{}); err != nil {
 		return err
 	}

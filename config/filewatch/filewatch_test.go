@@ -132,3 +132,23 @@ func TestNoisyFolder(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// TestAnEndInterruptsItsOwnCallOnly ends many calls from outside: none of them may
+// be heard by the call after it.
+func TestAnEndInterruptsItsOwnCallOnly(t *testing.T) {
+	w, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Watch(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		if err := w.Next(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+}

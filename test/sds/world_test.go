@@ -143,6 +143,9 @@ func (w *world) wait(what string, holds func() bool) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
+	// Some of what is waited for comes about just after the last that is told.
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
 	for {
 		w.mu.Lock()
 		changed := w.changed
@@ -152,6 +155,7 @@ func (w *world) wait(what string, holds func() bool) {
 		}
 		select {
 		case <-changed:
+		case <-again.C:
 		case <-ctx.Done():
 			w.t.Fatalf("waited in vain for %s; log:\n%s", what, w.logs())
 		}
