@@ -207,6 +207,9 @@ func (r *rig) state() string {
 			}
 			var lines []string
 			for _, ro := range routes {
+				if ro.Type == unix.RTN_MULTICAST {
+					continue // the kernel's own, of each link: it comes when it likes
+				}
 				lines = append(lines, fmt.Sprintf("%d route %s table %d type %d\n", f, ro.Dst, ro.Table, ro.Type))
 			}
 			sort.Strings(lines)
