@@ -3,8 +3,6 @@ package xds
 import (
 	"fmt"
 	"strings"
-
-	"github.com/weirproxy/weir/config"
 )
 
 // finish accepts a response resource by resource: good ones are taken, bad ones keep their last good version. Then it is ACKed,
@@ -20,7 +18,7 @@ func (s *Session) finish(t *typeState, r *response) {
 		switch {
 		case it.skip:
 		case it.err == nil:
-			s.take(t, it.res)
+			s.take(t, it)
 			t.slots[it.res.Name].count(Counters{Attempt: 1, Success: 1})
 		case it.name == "":
 			r.partial = true
@@ -29,8 +27,11 @@ func (s *Session) finish(t *typeState, r *response) {
 			errs = append(errs, s.refuse(t, r, it))
 		}
 	}
-	if t.full && !r.partial {
+	if t.full && !r.partial && !r.delta {
 		s.drop(t, r.seen)
+	}
+	for _, name := range r.removed {
+		s.remove(t, name)
 	}
 	s.verdict(t, r, errs)
 	s.settle()
@@ -40,13 +41,17 @@ func (s *Session) finish(t *typeState, r *response) {
 }
 
 // take makes a resource the one to serve.
-func (s *Session) take(t *typeState, r *config.Resource) {
+func (s *Session) take(t *typeState, it *item) {
+	r := it.res
 	o := t.slots[r.Name]
 	if o == nil {
 		o = &slot{name: r.Name, since: s.now}
 		t.slots[r.Name] = o
 	}
-	o.bad = nil
+	o.bad, o.gone = nil, false
+	if !it.heartbeat {
+		o.version = it.version
+	}
 	if o.want == r {
 		return
 	}
@@ -76,24 +81,50 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 	}
 	text = strings.Join(lines, "\n")
 	o.count(Counters{Attempt: 1, Rejected: 1})
-	o.bad = &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause}
-	if it.todo {
-		o.bad.raw = it.any.GetValue()
+	bad := &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause}
+	if r.delta && it.version != "" {
+		bad.Version = it.version
 	}
+	if it.todo || o.bad != nil && o.bad.err == it.cause { // the latter: known
+		bad.raw = it.any.GetValue()
+	}
+	o.bad = bad
 	return text
+}
+
+// refuses says that the version of some resource that was offered last is not used.
+func (t *typeState) refuses() bool {
+	for _, o := range t.slots {
+		if o.bad != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // drop removes what a full response no longer lists.
 func (s *Session) drop(t *typeState, offered map[string]int) {
-	for name, o := range t.slots {
-		if _, ok := offered[name]; ok {
-			continue
+	for name := range t.slots {
+		if _, ok := offered[name]; !ok {
+			s.remove(t, name)
 		}
-		o.bad = nil
-		if o.want != nil && !o.want.Static {
-			o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
-			s.touched(t.k)
-		}
+	}
+}
+
+// remove takes in that the server has no resource of a name. A listener or cluster goes. What others refer to is kept while they do
+// (Envoy ignores such removals of endpoints, routes and secrets), and no longer waited for where Envoy does not wait.
+func (s *Session) remove(t *typeState, name string) {
+	o := t.slots[name]
+	if o == nil {
+		return
+	}
+	if o.bad = nil; o.want != nil && o.want.Static {
+		return
+	}
+	o.gone, o.version = true, ""
+	if t.full && o.want != nil {
+		o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
+		s.touched(t.k)
 	}
 }
 
@@ -131,29 +162,34 @@ func (s *Session) verdict(t *typeState, r *response, errs []string) {
 			s.do(StopTimer{fetchTimer(t)})
 		}
 	}
-	if t.owed != nil && t.owed.paused {
-		s.do(StopTimer{nackTimer(t)})
+	s.release(t)
+	if !r.delta {
+		t.owed = nil
 	}
-	t.owed = nil
 	if r.replay && (len(errs) == 0 || (t.nack != nil && t.nack.Standing)) {
 		return // nothing new is said
 	}
 	c := s.source(r.source)
-	answer := !c.File && c.connected && c.epoch == r.epoch && r.nonce == t.nonce && len(t.queue) == 0
+	answer := !c.File && c.connected && c.epoch == r.epoch && (r.delta || r.nonce == t.nonce && len(t.queue) == 0)
 	if len(errs) == 0 {
 		t.version = r.version
 		t.counters.Success++
 		if t.nack != nil {
-			t.nack.Standing = false
+			t.nack.Standing = r.delta && t.refuses() // a delta response speaks for what it names only
 		}
 		if answer {
-			t.owed = &owed{}
+			t.owed = append(t.owed, owed{nonce: r.nonce})
 		}
 		s.log(Debug, "%s: version %q accepted, %d resources", s.typeWord(t), r.version, len(r.items))
 		return
 	}
-	again := t.nack != nil && t.nack.Standing && t.nack.Version == r.version
 	text := bounded(errs, maxDetail)
+	again := t.nack != nil && t.nack.Standing
+	if r.delta { // its version is that of the server, and may be anything
+		again = again && t.nack.Text == text
+	} else {
+		again = again && t.nack.Version == r.version
+	}
 	t.counters.Rejected++
 	t.nack = &NACK{Version: r.version, Nonce: r.nonce, At: s.now, Text: text, Standing: true}
 	if !again {
@@ -162,9 +198,9 @@ func (s *Session) verdict(t *typeState, r *response, errs []string) {
 	if !answer {
 		return
 	}
-	t.owed = &owed{text: text}
+	t.owed = append(t.owed, owed{r.nonce, text})
 	if again && s.o.NACKPause > 0 { // a server that pushes the same again at once must not make a loop
-		t.owed.paused = true
+		t.held = true
 		s.do(StartTimer{nackTimer(t), s.o.NACKPause})
 	}
 }

@@ -24,10 +24,16 @@ type Open struct {
 // Close ends a source that Open told of, for good.
 type Close struct{ Source int }
 
-// Send asks to send a request on a source's stream.
+// Send asks to send a request of the state-of-the-world protocol on a source's stream.
 type Send struct {
 	Source  int
 	Request *discoveryv3.DiscoveryRequest
+}
+
+// SendDelta asks to send a request of the incremental protocol on a source's stream.
+type SendDelta struct {
+	Source  int
+	Request *discoveryv3.DeltaDiscoveryRequest
 }
 
 // DecodeItems asks to decode resources. The answer is Decoded, with the same TypeURL and Seq. A panic in a decoder is an error.
@@ -73,6 +79,7 @@ func (Connect) action()     {}
 func (Open) action()        {}
 func (Close) action()       {}
 func (Send) action()        {}
+func (SendDelta) action()   {}
 func (DecodeItems) action() {}
 func (Publish) action()     {}
 func (StartTimer) action()  {}

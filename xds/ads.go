@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,12 +19,15 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // ADS is a discovery stream: the aggregated one (Envoy: ads_config), or one of a single type. Either Dial or Targets is set.
 type ADS struct {
 	Name  string       // for people, different for every source; default "ads"
 	Types []SourceType // empty is all that no other source of the client serves, with default timeouts
+	// Delta speaks the incremental protocol (api_type: DELTA_GRPC).
+	Delta bool
 	// Single uses the service of the one type in Types instead of the aggregated service (api_config_source of that type).
 	Single bool
 	// Dial makes the connection of one stream. It is closed when the stream ends.
@@ -54,7 +58,7 @@ const (
 )
 
 func (a *ADS) source() Source {
-	s := Source{Name: a.Name, Types: a.Types, NodeAlways: a.NodeAlways}
+	s := Source{Name: a.Name, Delta: a.Delta, Types: a.Types, NodeAlways: a.NodeAlways}
 	if s.Name == "" {
 		s.Name = "ads"
 	}
@@ -81,30 +85,46 @@ func (a *ADS) run(st *stream, post func(Happening), source int) error {
 	if err != nil {
 		return short(err)
 	}
-	g := &grpc.GenericClientStream[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]{ClientStream: cs}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer st.cancel()
-	wg.Go(func() { st.sendAll(g) })
+	wg.Go(func() { st.sendAll(cs) })
 	post(Connected{source})
 	for {
-		r, err := g.Recv()
+		h, err := a.receive(cs, source)
 		if err != nil {
 			return st.why(err)
 		}
-		post(Received{Source: source, Response: r})
+		post(h)
 	}
+}
+
+// receive waits for the next response.
+func (a *ADS) receive(cs grpc.ClientStream, source int) (Happening, error) {
+	if a.Delta {
+		r := &discoveryv3.DeltaDiscoveryResponse{}
+		return ReceivedDelta{Source: source, Response: r}, cs.RecvMsg(r)
+	}
+	r := &discoveryv3.DiscoveryResponse{}
+	return Received{Source: source, Response: r}, cs.RecvMsg(r)
 }
 
 // method is the RPC to call. All of them carry the same messages.
 func (a *ADS) method() string {
+	m := discoveryv3.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName
 	if a.Single && len(a.Types) > 0 {
 		if k, ok := kindOf(a.Types[0].TypeURL); ok {
-			return rows[k].rpc
+			m = rows[k].rpc
 		}
 	}
-	return discoveryv3.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName
+	if a.Delta {
+		return deltaMethod(m)
+	}
+	return m
 }
+
+// deltaMethod is the incremental variant of an RPC: StreamClusters is DeltaClusters. A test holds all of them to the protos.
+func deltaMethod(m string) string { return strings.Replace(m, "/Stream", "/Delta", 1) }
 
 func (a *ADS) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	if a.Dial != nil {
@@ -149,9 +169,9 @@ type stream struct {
 	cancel context.CancelFunc
 
 	mu    sync.Mutex
-	queue []*discoveryv3.DiscoveryRequest // guarded by mu
-	more  chan struct{}                   // has a token when queue may not be empty
-	err   error                           // guarded by mu: why sending ended
+	queue []proto.Message // guarded by mu
+	more  chan struct{}   // has a token when queue may not be empty
+	err   error           // guarded by mu: why sending ended
 }
 
 func newStream(ctx context.Context) *stream {
@@ -161,7 +181,7 @@ func newStream(ctx context.Context) *stream {
 
 // send queues a request. It never blocks: a server that does not read cannot stop the client. The queue stays short, as a type
 // has at most a few requests outstanding.
-func (st *stream) send(r *discoveryv3.DiscoveryRequest) {
+func (st *stream) send(r proto.Message) {
 	st.mu.Lock()
 	st.queue = append(st.queue, r)
 	st.mu.Unlock()
@@ -172,7 +192,7 @@ func (st *stream) send(r *discoveryv3.DiscoveryRequest) {
 }
 
 // sendAll sends what is queued until the stream ends.
-func (st *stream) sendAll(g grpc.BidiStreamingClient[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]) {
+func (st *stream) sendAll(cs grpc.ClientStream) {
 	for {
 		select {
 		case <-st.ctx.Done():
@@ -184,7 +204,7 @@ func (st *stream) sendAll(g grpc.BidiStreamingClient[discoveryv3.DiscoveryReques
 		st.queue = st.queue[:0]
 		st.mu.Unlock()
 		for _, r := range q {
-			if err := g.Send(r); err != nil {
+			if err := cs.SendMsg(r); err != nil {
 				if !errors.Is(err, io.EOF) { // io.EOF: Recv knows the reason
 					st.mu.Lock()
 					st.err = fmt.Errorf("send: %w", short(err))

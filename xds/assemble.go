@@ -115,7 +115,7 @@ func (s *Session) warmListeners(absent *nameSet) {
 }
 
 // missing names the first reference of a slot's new version that is not there. One that the serving version lacks as well is not
-// waited for again.
+// waited for again, nor are endpoints that the server says do not exist (Envoy: update_empty).
 func (s *Session) missing(o *slot) string {
 	for _, ref := range o.want.Refs {
 		r := s.lookup(ref)
@@ -129,11 +129,14 @@ func (s *Session) missing(o *slot) string {
 		if ref.TypeURL == RouteType {
 			here = r.next
 		}
-		if here != nil || (o.live != nil && slices.Contains(o.live.Refs, ref)) {
+		if here != nil || r.gone && ref.TypeURL == EndpointType || (o.live != nil && slices.Contains(o.live.Refs, ref)) {
 			continue
 		}
-		if r.waits != "" {
+		switch {
+		case r.waits != "":
 			return refWord(ref) + ", which waits for " + r.waits
+		case r.gone:
+			return refWord(ref) + ", which does not exist"
 		}
 		return refWord(ref)
 	}

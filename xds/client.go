@@ -202,6 +202,10 @@ func (c *Client) do(ctx context.Context, a Action) Happening {
 		if f := c.feeds[a.Source]; f != nil && f.stream != nil {
 			f.stream.send(a.Request)
 		}
+	case SendDelta:
+		if f := c.feeds[a.Source]; f != nil && f.stream != nil {
+			f.stream.send(a.Request)
+		}
 	case DecodeItems:
 		return Decoded{a.TypeURL, a.Seq, c.o.Decode.all(a.TypeURL, a.Items)}
 	case Publish:

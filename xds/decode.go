@@ -39,7 +39,7 @@ func (d Decode) one(typeURL string, a *anypb.Any) (r *config.Resource, err error
 // wrapperType may be put around a resource of a SotW response, to give it a time to live.
 const wrapperType = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 
-// unwrap takes a discovery.v3.Resource off an item. Its version repeats that of the response. One without a resource is a
+// unwrap takes a discovery.v3.Resource off an item of a SotW response. One without a resource is a
 // heartbeat: it renews the time to live of what the client has (xDS protocol: TTL).
 func (it *item) unwrap() error {
 	if it.any.GetTypeUrl() != wrapperType {
@@ -49,9 +49,17 @@ func (it *item) unwrap() error {
 	if err := proto.Unmarshal(it.any.GetValue(), &w); err != nil {
 		return fmt.Errorf("discovery.v3.Resource: %w", err)
 	}
-	it.any, it.ttl = w.GetResource(), w.GetTtl() != nil
+	return it.open(&w)
+}
+
+// open takes in what a wrapper holds.
+func (it *item) open(w *discoveryv3.Resource) error {
+	it.any, it.name, it.version, it.ttl = w.GetResource(), w.GetName(), w.GetVersion(), w.GetTtl() != nil
+	if it.name == "" {
+		it.name = w.GetResourceName().GetName()
+	}
 	if it.any == nil {
-		if it.name, it.heartbeat = w.GetName(), true; it.name == "" {
+		if it.heartbeat = true; it.name == "" {
 			return errors.New("discovery.v3.Resource: neither name nor resource is set")
 		}
 	}

@@ -37,6 +37,12 @@ type Received struct {
 	Where func(i int, err error) error
 }
 
+// ReceivedDelta is a response of the incremental protocol.
+type ReceivedDelta struct {
+	Source   int
+	Response *discoveryv3.DeltaDiscoveryResponse
+}
+
 // FileFailed says that a file source could not be read or parsed. What it held before stays.
 type FileFailed struct {
 	Source int
@@ -71,13 +77,14 @@ type Subscribed struct{ TypeURL, Name string }
 // Unsubscribed takes a Subscribed back.
 type Unsubscribed struct{ TypeURL, Name string }
 
-func (Started) happening()      {}
-func (Connected) happening()    {}
-func (StreamLost) happening()   {}
-func (Received) happening()     {}
-func (FileFailed) happening()   {}
-func (Decoded) happening()      {}
-func (TimerFired) happening()   {}
-func (Applied) happening()      {}
-func (Subscribed) happening()   {}
-func (Unsubscribed) happening() {}
+func (Started) happening()       {}
+func (Connected) happening()     {}
+func (StreamLost) happening()    {}
+func (Received) happening()      {}
+func (ReceivedDelta) happening() {}
+func (FileFailed) happening()    {}
+func (Decoded) happening()       {}
+func (TimerFired) happening()    {}
+func (Applied) happening()       {}
+func (Subscribed) happening()    {}
+func (Unsubscribed) happening()  {}

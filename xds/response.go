@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -16,6 +17,8 @@ type response struct {
 	epoch   uint64 // of the stream that brought it
 	version string
 	nonce   string
+	delta   bool           // it tells differences
+	removed []string       // by name
 	seen    map[string]int // name → place in items
 	where   func(i int, err error) error
 	partial bool // absence of a name says nothing
@@ -26,29 +29,53 @@ type response struct {
 // errTwice marks a name that a response has more than once: neither is taken.
 var errTwice = errors.New("listed twice in one response")
 
+// errBoth marks a name that a response lists and removes: what is there stays.
+var errBoth = errors.New("listed and removed in one response")
+
 // item is one resource of a response.
 type item struct {
 	any       *anypb.Any
 	name      string // "" when it cannot be read
 	res       *config.Resource
 	err       error
-	cause     error // err without lines
-	ttl       bool  // it came with a time to live
-	heartbeat bool  // nothing but the name came: what is there stays
-	skip      bool  // not asked for, or told of by another item
-	todo      bool  // to be decoded
+	cause     error  // err without lines
+	version   string // of the resource itself, in a delta response
+	ttl       bool   // it came with a time to live
+	heartbeat bool   // nothing but the name came: what is there stays
+	skip      bool   // not asked for, or told of by another item
+	todo      bool   // to be decoded
 }
 
 // received takes in a response. Responses of a type are worked on one after the other.
 func (s *Session) received(w Received) {
-	c := s.source(w.Source)
-	if c == nil || w.Response == nil || (!c.File && !c.connected) {
+	if w.Response == nil {
 		return
 	}
-	t := s.served(w.Source).find(w.Response.GetTypeUrl())
+	t, r := s.hear(w.Source, w.Response.GetTypeUrl(), w.Response.GetNonce(), false)
 	if t == nil {
-		s.log(Warn, "%s: response of type %q ignored: not subscribed", c.Name, w.Response.GetTypeUrl())
 		return
+	}
+	r.version, r.where = w.Response.GetVersionInfo(), w.Where
+	for _, a := range w.Response.GetResources() {
+		r.items = append(r.items, item{any: a})
+	}
+	s.errorsOf(t, r, w.Response.GetResourceErrors())
+	if s.sources[w.Source].File {
+		t.file = r
+	}
+	s.enqueue(t, r)
+}
+
+// hear finds out which type a response is of, and begins it. Nil is a response that is not looked at.
+func (s *Session) hear(source int, url, nonce string, delta bool) (*typeState, *response) {
+	c := s.source(source)
+	if c == nil || (!c.File && !c.connected) || c.Delta != delta {
+		return nil, nil
+	}
+	t := s.served(source).find(url)
+	if t == nil {
+		s.log(Warn, "%s: response of type %q ignored: not subscribed", c.Name, url)
+		return nil, nil
 	}
 	c.failures = 0
 	if c.File {
@@ -59,21 +86,20 @@ func (s *Session) received(w Received) {
 	}
 	if !c.File && !t.asked {
 		s.log(Warn, "%s: %s response ignored: nothing was asked for", c.Name, upper(t.short))
-		return
+		return nil, nil
 	}
-	t.nonce = w.Response.GetNonce()
+	t.nonce = nonce
 	t.counters.Attempt++
-	r := &response{source: w.Source, epoch: c.epoch, version: w.Response.GetVersionInfo(), nonce: t.nonce, where: w.Where}
-	for _, a := range w.Response.GetResources() {
-		r.items = append(r.items, item{any: a})
+	return t, &response{source: source, epoch: c.epoch, nonce: nonce, delta: delta}
+}
+
+// errorsOf takes in the names that a server says it cannot give, and why. Such a name is as one that was removed.
+func (s *Session) errorsOf(t *typeState, r *response, errs []*discoveryv3.ResourceError) {
+	for _, e := range errs {
+		name := e.GetResourceName().GetName()
+		s.log(Warn, "%s: server has no %s %q: %s", s.typeWord(t), t.noun, name, e.GetErrorDetail().GetMessage())
+		r.removed = append(r.removed, name)
 	}
-	for _, e := range w.Response.GetResourceErrors() {
-		s.log(Warn, "%s: server has no %s %q: %s", s.typeWord(t), t.noun, e.GetResourceName().GetName(), e.GetErrorDetail().GetMessage())
-	}
-	if c.File {
-		t.file = r
-	}
-	s.enqueue(t, r)
 }
 
 func (s *Session) enqueue(t *typeState, r *response) {
@@ -112,7 +138,10 @@ func (s *Session) begin(t *typeState, r *response) {
 		if it.skip {
 			continue
 		}
-		if it.err = it.unwrap(); it.err != nil {
+		if !r.delta {
+			it.err = it.unwrap()
+		}
+		if it.err != nil {
 			continue
 		}
 		if it.heartbeat {
@@ -130,14 +159,8 @@ func (s *Session) begin(t *typeState, r *response) {
 			it.err = fmt.Errorf("type is %q, want %q", u, t.url)
 			continue
 		}
-		var name []byte
-		if name, it.err = nameOf(it.any.GetValue()); it.err != nil {
+		if it.err = it.identify(t); it.err != nil {
 			continue
-		}
-		if o := t.slots[string(name)]; o != nil {
-			it.name = o.name
-		} else {
-			it.name = string(name)
 		}
 		if _, asked := slices.BinarySearch(names, it.name); !asked && !t.full {
 			it.skip = true
@@ -152,6 +175,7 @@ func (s *Session) begin(t *typeState, r *response) {
 		r.seen[it.name] = i
 		s.known(t, it)
 	}
+	s.removals(r)
 	for i := range r.items {
 		if r.items[i].todo {
 			todo = append(todo, r.items[i].any)
@@ -164,6 +188,35 @@ func (s *Session) begin(t *typeState, r *response) {
 	s.seq++
 	t.seq = s.seq
 	s.do(DecodeItems{TypeURL: t.url, Seq: t.seq, Items: todo})
+}
+
+// identify finds the name of an item in its bytes. A wrapper must have the same.
+func (it *item) identify(t *typeState) error {
+	name, err := nameOf(it.any.GetValue())
+	if err != nil {
+		return err
+	}
+	wrapper := it.name
+	if o := t.slots[string(name)]; o != nil {
+		it.name = o.name
+	} else {
+		it.name = string(name)
+	}
+	if wrapper != "" && wrapper != it.name {
+		return fmt.Errorf("discovery.v3.Resource: name is %q, the resource's own is %q", wrapper, it.name)
+	}
+	return nil
+}
+
+// removals refuses what a response both lists and removes.
+func (s *Session) removals(r *response) {
+	r.removed = slices.DeleteFunc(r.removed, func(name string) bool {
+		i, listed := r.seen[name]
+		if listed {
+			r.items[i].err, r.items[i].todo = errBoth, false
+		}
+		return listed
+	})
 }
 
 // known answers for an item without decoding it, if it can.
@@ -220,7 +273,10 @@ func (s *Session) decoded(w Decoded) {
 		case res.Name != it.name:
 			it.err = fmt.Errorf("decoded under the name %q", res.Name)
 		default:
-			if res.Version, res.Static = r.version, false; it.ttl {
+			if res.Version, res.Static = r.version, false; r.delta {
+				res.Version = it.version
+			}
+			if it.ttl {
 				res.Degraded = append(res.Degraded, "ttl: it does not expire")
 			}
 			if res.Raw == nil {

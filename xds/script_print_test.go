@@ -23,6 +23,8 @@ func (w *world) act(actions []Action) {
 			w.printf("connect %s", w.o.Sources[a.Source].Name)
 		case Send:
 			w.printSend(a)
+		case SendDelta:
+			w.printSendDelta(a)
 		case DecodeItems:
 			names := make([]string, len(a.Items))
 			for i, it := range a.Items {
@@ -68,6 +70,37 @@ func (w *world) printSend(a Send) {
 	fmt.Fprintf(&w.b, " v=%q n=%q", r.VersionInfo, r.ResponseNonce)
 	if k, _ := kindOf(r.TypeUrl); !rows[k].full {
 		fmt.Fprintf(&w.b, " names=%v", r.ResourceNames)
+	}
+	if r.Node != nil {
+		fmt.Fprintf(&w.b, " node=%s", r.Node.Id)
+	}
+	w.b.WriteString("\n")
+	if r.ErrorDetail != nil {
+		w.printf("    %s", strings.ReplaceAll(r.ErrorDetail.Message, "\n", "\n    "))
+	}
+}
+
+func (w *world) printSendDelta(a SendDelta) {
+	r := a.Request
+	kind := "ask"
+	if r.ResponseNonce != "" {
+		kind = "ACK"
+	}
+	if r.ErrorDetail != nil {
+		kind = "NACK"
+	}
+	w.b.WriteString("send " + w.o.Sources[a.Source].Name + " " + shortOf(r.TypeUrl) + " " + kind)
+	if r.ResponseNonce != "" {
+		fmt.Fprintf(&w.b, " n=%q", r.ResponseNonce)
+	}
+	for _, n := range r.ResourceNamesSubscribe {
+		w.b.WriteString(" +" + n)
+	}
+	for _, n := range r.ResourceNamesUnsubscribe {
+		w.b.WriteString(" -" + n)
+	}
+	if len(r.InitialResourceVersions) > 0 {
+		fmt.Fprintf(&w.b, " has %v", r.InitialResourceVersions)
 	}
 	if r.Node != nil {
 		fmt.Fprintf(&w.b, " node=%s", r.Node.Id)

@@ -16,6 +16,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -180,7 +181,7 @@ func (w *world) newSession(kv map[string]string, body []string) {
 		pos, kv := split(fields(l))
 		switch pos[0] {
 		case "source", "file":
-			src := Source{Name: pos[1], File: pos[0] == "file", NodeAlways: kv["node"] == "always"}
+			src := Source{Name: pos[1], File: pos[0] == "file", Delta: kv["protocol"] == "delta", NodeAlways: kv["node"] == "always"}
 			for _, short := range pos[2:] {
 				st := SourceType{TypeURL: urlOf(short)}
 				if f, ok := kv["fetch"]; ok {
@@ -219,6 +220,10 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 			return slices.ContainsFunc(s.Types, func(t SourceType) bool { return t.TypeURL == url })
 		}))
 	}
+	if w.o.Sources[src].Delta {
+		w.recvDelta(src, url, kv, body)
+		return
+	}
 	resp := &discoveryv3.DiscoveryResponse{TypeUrl: url, VersionInfo: kv["v"], Nonce: kv["n"]}
 	for _, l := range body {
 		pos, kv := split(fields(l))
@@ -242,6 +247,34 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 		resp.Resources = append(resp.Resources, a)
 	}
 	w.step(Received{Source: src, Response: resp})
+}
+
+// recvDelta makes a delta response. A line is a resource, with its version as v=, or "removed" or "missing" and names.
+func (w *world) recvDelta(src int, url string, kv map[string]string, body []string) {
+	resp := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: url, SystemVersionInfo: kv["v"], Nonce: kv["n"]}
+	for _, l := range body {
+		pos, kv := split(fields(l))
+		switch pos[0] {
+		case "removed":
+			resp.RemovedResources = append(resp.RemovedResources, pos[1:]...)
+			continue
+		case "missing":
+			for _, n := range pos[1:] {
+				resp.ResourceErrors = append(resp.ResourceErrors, &discoveryv3.ResourceError{
+					ResourceName: &discoveryv3.ResourceName{Name: n}, ErrorDetail: &statuspb.Status{Message: kv["why"]},
+				})
+			}
+			continue
+		}
+		r := &discoveryv3.Resource{Name: strings.TrimPrefix(pos[0], "nameless"), Version: kv["v"]}
+		if name := kv["inside"]; name != "" {
+			r.Resource = fakeAny(url, name, nil, kv)
+		} else if !slices.Contains(pos, "heartbeat") {
+			r.Resource = fakeAny(url, pos[0], pos[1:], kv)
+		}
+		resp.Resources = append(resp.Resources, r)
+	}
+	w.step(ReceivedDelta{Source: src, Response: resp})
 }
 
 func (w *world) step(h Happening) { w.act(w.s.Step(Event{w.now, h})) }

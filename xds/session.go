@@ -27,6 +27,7 @@ type SessionOptions struct {
 type Source struct {
 	Name  string // for people: "ads", a file's path
 	File  bool   // read, not talked to: no request, ACK or NACK is sent
+	Delta bool   // speaks the incremental protocol; else every response is the state of the world
 	Types []SourceType
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
 	NodeAlways bool
@@ -79,8 +80,9 @@ type typeState struct {
 	// Of the current stream, cleared when it is lost.
 	nonce string   // of the last response
 	asked bool     // a request was sent
-	names []string // that the last request asked for
-	owed  *owed    // an answer that was not sent yet
+	names []string // that the requests so far asked for
+	owed  []owed   // answers that were not sent yet: at most one, but of a delta stream one for each response
+	held  bool     // they wait for a timer
 
 	file *response // last content of a file source
 
@@ -92,15 +94,14 @@ type typeState struct {
 }
 
 // owed is an ACK or NACK to be sent. A NACK has a text.
-type owed struct {
-	text   string
-	paused bool // its timer runs
-}
+type owed struct{ nonce, text string }
 
 // slot is one name of a type.
 type slot struct {
 	name    string
 	want    *config.Resource // last accepted version; nil when there is none or it was removed
+	version string           // by which a delta server knows want
+	gone    bool             // the server said that there is none; want may be kept all the same
 	live    *config.Resource // in the last snapshot; nil when it is not there
 	next    *config.Resource // scratch of assemble
 	since   time.Time        // when want came to differ from live, or when the name was asked for
@@ -155,6 +156,8 @@ func (s *Session) Step(ev Event) []Action {
 		s.lost(w)
 	case Received:
 		s.received(w)
+	case ReceivedDelta:
+		s.receivedDelta(w)
 	case FileFailed:
 		s.fileFailed(w)
 	case Decoded:
@@ -245,8 +248,8 @@ func (s *Session) timer(id string) {
 				s.settle()
 			}
 		case nackTimer(t):
-			if t.owed != nil {
-				t.owed.paused = false
+			if t.held {
+				t.held = false
 				s.request(t)
 			}
 		}

@@ -106,7 +106,7 @@ func (s *Session) open(src extension.Source) {
 		name += " #" + strconv.Itoa(i)
 	}
 	s.sources = append(s.sources, &sourceState{
-		Source: Source{Name: name, File: src.Path != "", NodeAlways: src.NodeAlways}, opened: true, since: s.now,
+		Source: Source{Name: name, File: src.Path != "", Delta: src.Delta, NodeAlways: src.NodeAlways}, opened: true, since: s.now,
 	})
 	t := newTypeState(sds)
 	t.from, t.source, t.fetch, t.stale, t.answered = src, i, defaulted(src.FetchTimeout, 15*time.Second), true, true
@@ -119,7 +119,7 @@ func (s *Session) open(src extension.Source) {
 // close forgets a source and what it brought.
 func (s *Session) close(t *typeState) {
 	c := s.sources[t.source]
-	if t.owed != nil && t.owed.paused {
+	if t.held {
 		s.do(StopTimer{nackTimer(t)})
 	}
 	if !c.File && !c.connected {

@@ -82,7 +82,7 @@ type State string
 // The states of a resource.
 const (
 	Requested    State = "REQUESTED"      // asked for, nothing came
-	DoesNotExist State = "DOES_NOT_EXIST" // asked for, nothing came, no longer waited for
+	DoesNotExist State = "DOES_NOT_EXIST" // asked for, and the server says there is none, or nothing came and it is no longer waited for
 	Warming      State = "WARMING"        // accepted, waits for what it needs
 	Acked        State = "ACKED"          // serves
 	Nacked       State = "NACKED"         // the last version offered was refused; an older one may serve
@@ -202,6 +202,8 @@ func (s *Session) resource(t *typeState, o *slot) ResourceStatus {
 		r.State = Nacked
 	case o.want == nil && o.live != nil:
 		r.State = Removing
+	case o.gone:
+		r.State = DoesNotExist
 	case o.want == nil:
 		r.State = Requested
 		if d := t.fetch; d > 0 && s.now.Sub(o.since) >= d {

@@ -68,9 +68,7 @@ func (s *Session) lost(w StreamLost) {
 	s.log(Warn, "%s: %s; next try in %v", c.Name, c.err, wait.Round(time.Millisecond))
 	held := false
 	for _, t := range s.served(w.Source) {
-		if t.owed != nil && t.owed.paused {
-			s.do(StopTimer{nackTimer(t)})
-		}
+		s.release(t)
 		t.nonce, t.asked, t.names, t.owed = "", false, nil, nil
 		t.fail()
 		if t.k == cds && !t.answered { // listeners need not wait for an answer that is not coming soon
@@ -101,25 +99,41 @@ func (s *Session) request(t *typeState) {
 	switch {
 	case !t.asked && !t.full && len(names) == 0:
 		return // an empty first request would be a wildcard
-	case t.asked && slices.Equal(names, t.names) && (t.owed == nil || t.owed.paused):
+	case t.asked && slices.Equal(names, t.names) && (len(t.owed) == 0 || t.held):
 		return
 	}
-	r := &discoveryv3.DiscoveryRequest{
-		TypeUrl: t.url, ResourceNames: names, VersionInfo: t.version, ResponseNonce: t.nonce, Node: s.node(c),
-	}
-	if o := t.owed; o != nil {
-		if o.text != "" {
-			r.ErrorDetail = &statuspb.Status{Code: int32(codes.InvalidArgument), Message: o.text}
-		}
-		if o.paused {
-			s.do(StopTimer{nackTimer(t)})
-		}
-	}
+	s.release(t)
 	if !t.asked {
 		t.counters.Attempt++
 	}
+	if c.Delta {
+		s.requestDelta(t, c, names)
+	} else {
+		r := &discoveryv3.DiscoveryRequest{
+			TypeUrl: t.url, ResourceNames: names, VersionInfo: t.version, ResponseNonce: t.nonce, Node: s.node(c),
+		}
+		for _, o := range t.owed {
+			r.ErrorDetail = o.detail()
+		}
+		s.do(Send{t.source, r})
+	}
 	t.owed, t.asked, t.names = nil, true, names
-	s.do(Send{t.source, r})
+}
+
+// detail is what a NACK says, nil for an ACK.
+func (o owed) detail() *statuspb.Status {
+	if o.text == "" {
+		return nil
+	}
+	return &statuspb.Status{Code: int32(codes.InvalidArgument), Message: o.text}
+}
+
+// release lets go of answers that were held back.
+func (s *Session) release(t *typeState) {
+	if t.held {
+		t.held = false
+		s.do(StopTimer{nackTimer(t)})
+	}
 }
 
 // node gives the node for the next request on a stream.

@@ -95,7 +95,9 @@ func (w *world) serveOn(l net.Listener, dir string, o server.Options) {
 // connect starts the client.
 func (w *world) connect(o xds.Options) {
 	o.Node = &corev3.Node{Id: "gw-1"}
-	o.Decode = decode
+	if o.Decode == nil {
+		o.Decode = decode
+	}
 	if o.Apply == nil {
 		o.Apply = func(s *config.Snapshot) error { w.note(func() { w.snaps = append(w.snaps, s) }); return nil }
 	}

@@ -85,12 +85,13 @@ func (l *loaded) secretStream(src extension.Source, mark uint32) (*xds.ADS, erro
 	for kv := strings.Split(src.Metadata, "\x00"); len(kv) > 2; kv = kv[2:] {
 		svc.Metadata = append(svc.Metadata, bootstrap.Header{Name: kv[0], Value: kv[1]})
 	}
-	return l.stream(&bootstrap.Source{Services: []bootstrap.Service{svc}, NodeOnFirstOnly: !src.NodeAlways}, mark)
+	s := &bootstrap.Source{Services: []bootstrap.Service{svc}, Delta: src.Delta, NodeOnFirstOnly: !src.NodeAlways}
+	return l.stream(s, mark)
 }
 
 // stream is a stream to a control plane.
 func (l *loaded) stream(s *bootstrap.Source, mark uint32) (*xds.ADS, error) {
-	a := &xds.ADS{NodeAlways: !s.NodeOnFirstOnly}
+	a := &xds.ADS{Delta: s.Delta, NodeAlways: !s.NodeOnFirstOnly}
 	if mark != 0 {
 		a.DialContext = marked(mark)
 	}

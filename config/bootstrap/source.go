@@ -48,6 +48,8 @@ type Source struct {
 	Path, Watch string
 	// InitialFetchTimeout is how long a start waits for the first answer; 0 waits for ever.
 	InitialFetchTimeout time.Duration
+	// Delta speaks the incremental protocol (api_type: DELTA_GRPC).
+	Delta bool
 	// NodeOnFirstOnly sends the node with the first request of a stream only (set_node_on_first_message_only).
 	NodeOnFirstOnly bool
 }
@@ -71,6 +73,9 @@ func (d *decoder) sources() (ads, lds, cds *Source) {
 		case corev3.ApiConfigSource_GRPC:
 		case corev3.ApiConfigSource_AGGREGATED_GRPC:
 			d.fail(path+".ads_config.api_type", "AGGREGATED_GRPC says that the ADS stream is used, this is the ADS stream: want GRPC")
+		case corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
+			d.fail(path+".ads_config.api_type",
+				"AGGREGATED_DELTA_GRPC says that the ADS stream is used, this is the ADS stream: want DELTA_GRPC")
 		}
 	}
 	lds = d.source(path+".lds_config", dr.GetLdsConfig())
@@ -99,11 +104,12 @@ func (d *decoder) source(path string, c *corev3.ConfigSource) *Source {
 		s.Kind, s.Path = Path, k.Path
 	case *corev3.ConfigSource_ApiConfigSource:
 		path := path + ".api_config_source"
-		if k.ApiConfigSource.GetApiType() == corev3.ApiConfigSource_AGGREGATED_GRPC {
+		switch k.ApiConfigSource.GetApiType() {
+		case corev3.ApiConfigSource_AGGREGATED_GRPC, corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
 			d.needADS(path)
-			break
+		default:
+			s = d.api(path, k.ApiConfigSource)
 		}
-		s = d.api(path, k.ApiConfigSource)
 	}
 	if t := c.GetInitialFetchTimeout(); t != nil {
 		s.InitialFetchTimeout = t.AsDuration()
@@ -123,7 +129,8 @@ func (d *decoder) needADS(path string) {
 // api reads the control planes of a gRPC stream. Each must be a static cluster that needs no control plane itself.
 func (d *decoder) api(path string, a *corev3.ApiConfigSource) *Source {
 	s := &Source{Kind: GRPC, InitialFetchTimeout: defaultFetchTimeout, NodeOnFirstOnly: a.GetSetNodeOnFirstMessageOnly()}
-	if a.GetApiType() == corev3.ApiConfigSource_GRPC && len(a.GetGrpcServices()) == 0 {
+	s.Delta = a.GetApiType() == corev3.ApiConfigSource_DELTA_GRPC
+	if (s.Delta || a.GetApiType() == corev3.ApiConfigSource_GRPC) && len(a.GetGrpcServices()) == 0 {
 		d.fail(path+".grpc_services", "no gRPC service is named")
 	}
 	for i, g := range a.GetGrpcServices() {

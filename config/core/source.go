@@ -60,9 +60,11 @@ const maxFetch = 24 * time.Hour
 // apiSource reads a stream of its own. It goes to one control plane.
 func apiSource(l *fielderr.List, path string, a *corev3.ApiConfigSource) (src extension.Source) {
 	switch a.GetApiType() {
-	case corev3.ApiConfigSource_AGGREGATED_GRPC:
+	case corev3.ApiConfigSource_AGGREGATED_GRPC, corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
 		return src
 	case corev3.ApiConfigSource_GRPC:
+	case corev3.ApiConfigSource_DELTA_GRPC:
+		src.Delta = true
 	default:
 		return src // the support table says so
 	}

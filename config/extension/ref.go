@@ -19,6 +19,8 @@ type Source struct {
 	// Cluster is the static cluster of a control plane that a stream of its own goes to (api_config_source), Authority the stream's
 	// ":authority", and Metadata its initial metadata: keys and values, each ended by a NUL byte.
 	Cluster, Authority, Metadata string
+	// Delta speaks the incremental protocol (api_type: DELTA_GRPC).
+	Delta bool
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
 	NodeAlways bool
 	// FetchTimeout is initial_fetch_timeout; 0 is the default, negative is for ever.
