@@ -15,6 +15,8 @@ ROUNDS   ?= 3
 # A folder with rig.py: `make bench RIG=path/to/rig` also measures the binary
 # against its peers.
 RIG      ?=
+# A folder with golden outputs of a control plane, for `make goldens`.
+GOLDENS  ?=
 
 GOFILES = git ls-files -co --exclude-standard -- '*.go' | while read -r f; do [ ! -f "$$f" ] || echo "$$f"; done
 TOOLS   = bin/tools/.installed
@@ -76,6 +78,11 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 fuzz-seeds: ## run every fuzz target on its checked-in corpus only
 	@grep -rqE --include='*_test.go' '^func Fuzz' . || { echo "fuzz-seeds: no fuzz targets" >&2; exit 1; }
 	go test -count=1 -run '^Fuzz' $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u)
+
+.PHONY: goldens
+goldens: ## what Weir takes of a control plane's own expected outputs: GOLDENS=folder (Envoy Gateway, Kuma, Istio)
+	@[ -d "$(GOLDENS)" ] || { echo "goldens: GOLDENS names no folder; docs/control-planes.md says where they are" >&2; exit 1; }
+	GOLDENS="$(abspath $(GOLDENS))" go test -count=1 -v -run '^TestCorpus$$' ./test/goldens
 
 .PHONY: soak
 soak: ## garbage and load for SOAK (5m), bounded memory

@@ -6,7 +6,6 @@ import (
 	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
 
 	"github.com/weirproxy/weir/config/extension"
-	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/filters"
 )
 
@@ -24,7 +23,6 @@ type settings struct {
 }
 
 func parse(m *grpcstatsv3.FilterConfig, _ *extension.Context) (settings, error) {
-	var l fielderr.List
 	c := settings{upstream: m.EnableUpstreamStats}
 	switch x := m.PerMethodStatSpecifier.(type) {
 	case *grpcstatsv3.FilterConfig_StatsForAllMethods:
@@ -38,10 +36,7 @@ func parse(m *grpcstatsv3.FilterConfig, _ *extension.Context) (settings, error) 
 			}
 		}
 	}
-	if m.EmitFilterState {
-		l.Addf("emit_filter_state", "not supported: there is no filter state")
-	}
-	return c, l.Err()
+	return c, nil
 }
 
 func build(c settings, bc *filters.BuildContext) (any, error) {

@@ -147,7 +147,6 @@ func TestMethodsAreBounded(t *testing.T) {
 
 func TestRefusedConfigurations(t *testing.T) {
 	for cfg, want := range map[string]string{
-		"    emit_filter_state: true": "emit_filter_state",
 		"    individual_method_stats_allowlist: {services: [{method_names: [M]}]}": "individual_method_stats_allowlist",
 	} {
 		if _, err := rig.Parse(hcm(cfg)); err == nil || !strings.Contains(err.Error(), want) {
