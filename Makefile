@@ -11,6 +11,8 @@ COUNT    ?= 6
 BENCH    ?= .
 SOAK     ?= 5m
 PEERS    ?= weir,envoy,haproxy,haproxy-splice,nginx
+# What `make scale` runs: see test/scale.
+SCALE    ?= 10000
 ROUNDS   ?= 3
 # A folder with rig.py: `make bench RIG=path/to/rig` also measures the binary
 # against its peers.
@@ -99,6 +101,10 @@ ifneq ($(RIG),)
 	WEIR_BIN=$(CURDIR)/bin/weir python3 $(RIG)/rig.py bench --peers $(PEERS) --rounds $(ROUNDS) --out $(CURDIR)/bin/rig.jsonl
 	python3 $(RIG)/rig.py table $(CURDIR)/bin/rig.jsonl --base haproxy
 endif
+
+.PHONY: scale
+scale: build ## SCALE (10000) clusters, routes and endpoints: start, memory, changes; Envoy beside it where it is installed
+	WEIR_BIN=$(CURDIR)/bin/weir go test -count=1 -timeout 30m -run '^TestScale$$' ./test/scale -args -n $(SCALE)
 
 ##@ Keep it in order
 
