@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -61,6 +62,9 @@ type linter struct {
 func (l *linter) at(kind, name string, r *Resource) {
 	l.head, l.r = fmt.Sprintf("%s %q: ", kind, name), r
 	for _, ref := range r.Refs {
+		if ref.Source.Stream() != (extension.Source{}) && !ref.Source.Static {
+			continue // comes from a source of its own
+		}
 		var have map[string]*Resource
 		switch ref.TypeURL {
 		case RouteURL:
@@ -70,9 +74,6 @@ func (l *linter) at(kind, name string, r *Resource) {
 		case ClusterURL:
 			have = l.s.Clusters
 		case SecretURL:
-			if ref.Source != (extension.Source{}) && !ref.Source.Static {
-				continue // comes from a source of its own
-			}
 			have = l.s.Secrets
 		default:
 			continue
@@ -113,7 +114,7 @@ func (l *linter) secret(s *secret.Secret) {
 func (l *linter) cluster(c *cluster.Cluster) {
 	a := c.Assignment
 	if c.Type == cluster.EDS {
-		a = l.s.Assignment(c.EDSName)
+		a = l.s.Assignment(cmp.Or(c.EDSKey, c.EDSName))
 	}
 	if a == nil {
 		return // said by at, or has none

@@ -244,7 +244,7 @@ func (p *Proxy) applyRoutes(s *config.Snapshot) {
 	wanted := map[string]bool{}
 	for _, r := range s.Listeners {
 		for _, ref := range r.Refs {
-			wanted[ref.Name] = true
+			wanted[ref.Key()] = true
 		}
 	}
 	for name, l := range p.routes {

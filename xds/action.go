@@ -17,8 +17,9 @@ type Connect struct{ Source int }
 
 // Open tells what a source is that references name; its index is new. Connect follows.
 type Open struct {
-	Source int
-	From   extension.Source
+	Source  int
+	TypeURL string // of what comes from it
+	From    extension.Source
 }
 
 // Close ends a source that Open told of, for good.

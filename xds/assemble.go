@@ -57,16 +57,18 @@ func (s *Session) warmClusters() *nameSet {
 
 // warmRoutes decides which routes may serve. Whether one does depends on the listeners.
 func (s *Session) warmRoutes(absent *nameSet) {
-	for _, o := range s.types[rds].slots {
-		o.next = o.live
-		if o.want == nil || o.want == o.live {
-			continue
-		}
-		if o.waits = ""; !o.expired {
-			o.waits = s.warmingCluster(o.want, absent)
-		}
-		if o.waits == "" {
-			o.next = o.want
+	for _, t := range s.ofKind(rds) {
+		for _, o := range t.slots {
+			o.next = o.live
+			if o.want == nil || o.want == o.live {
+				continue
+			}
+			if o.waits = ""; !o.expired {
+				o.waits = s.warmingCluster(o.want, absent)
+			}
+			if o.waits == "" {
+				o.next = o.want
+			}
 		}
 	}
 }
@@ -162,8 +164,8 @@ func (s *Session) lookup(ref extension.Ref) *slot {
 // referred marks the names of type t that the next resources of its owner refer to.
 func (s *Session) referred(t *typeState) map[string]struct{} {
 	set := maps.Clone(t.pins)
-	for _, owner := range t.owner {
-		for _, o := range s.types[owner].slots {
+	for _, owner := range s.owners(t) {
+		for _, o := range owner.slots {
 			if o.next == nil {
 				continue
 			}
@@ -179,33 +181,32 @@ func (s *Session) referred(t *typeState) map[string]struct{} {
 
 // keepRoutes leaves the routes that a serving listener refers to.
 func (s *Session) keepRoutes() {
-	t := s.types[rds]
-	used := s.referred(t)
-	for _, o := range t.slots {
-		if _, ok := used[o.name]; !ok && (o.want == nil || !o.want.Static) {
-			o.next = nil
+	for _, t := range s.ofKind(rds) {
+		used := s.referred(t)
+		for _, o := range t.slots {
+			if _, ok := used[o.name]; !ok && (o.want == nil || !o.want.Static) {
+				o.next = nil
+			}
 		}
 	}
 }
 
 // keepEndpoints gives every serving cluster its endpoints, at once.
 func (s *Session) keepEndpoints() {
-	t := s.types[eds]
-	used := s.referred(t)
-	for _, o := range t.slots {
-		o.next = nil
-		if _, ok := used[o.name]; ok {
-			o.next = o.want
+	for _, t := range s.ofKind(eds) {
+		used := s.referred(t)
+		for _, o := range t.slots {
+			o.next = nil
+			if _, ok := used[o.name]; ok {
+				o.next = o.want
+			}
 		}
 	}
 }
 
 // keepSecrets gives everything that serves its secrets, at once. A secret of the bootstrap is there in any case.
 func (s *Session) keepSecrets() {
-	for _, t := range s.types {
-		if t.k != sds {
-			continue
-		}
+	for _, t := range s.ofKind(sds) {
 		used := s.referred(t)
 		for _, o := range t.slots {
 			o.next = nil
@@ -231,14 +232,16 @@ func (s *Session) keepClusters() {
 		return
 	}
 	for _, k := range [...]kind{lds, rds} {
-		for _, user := range s.types[k].slots {
-			removed.each(user.next, func(name string) bool {
-				o := s.types[cds].slots[name]
-				if w := "removal while " + quote(rows[k].noun, user.name) + " uses it"; o.waits == "" || w < o.waits {
-					o.next, o.waits = o.live, w
-				}
-				return true
-			})
+		for _, t := range s.ofKind(k) {
+			for _, user := range t.slots {
+				removed.each(user.next, func(name string) bool {
+					o := s.types[cds].slots[name]
+					if w := "removal while " + quote(t.noun, user.name) + " uses it"; o.waits == "" || w < o.waits {
+						o.next, o.waits = o.live, w
+					}
+					return true
+				})
+			}
 		}
 	}
 }
@@ -301,19 +304,15 @@ func (s *Session) sweep() {
 	}
 }
 
-// deadline says when a waiting slot stops to wait; zero is never. What is fetched is waited for no longer than its
-// initial_fetch_timeout.
-func (s *Session) deadline(t *typeState, o *slot) time.Time {
+// deadline says when a waiting slot stops to wait; zero is never. What is fetched is waited for no longer than the longest
+// initial_fetch_timeout of what is missing.
+func (s *Session) deadline(o *slot) time.Time {
 	if o.waits == "" || o.expired {
 		return time.Time{}
 	}
 	d := s.o.WarmingDeadline
-	if o.want != nil {
-		for _, f := range s.types {
-			if slices.Contains(f.owner, t.k) && f.fetch > 0 && f.source >= 0 && (d == 0 || f.fetch < d) && s.fetches(f, o.want) {
-				d = f.fetch
-			}
-		}
+	if f := s.patience(o); f > 0 && (d == 0 || f < d) {
+		d = f
 	}
 	if d == 0 {
 		return time.Time{}
@@ -321,9 +320,29 @@ func (s *Session) deadline(t *typeState, o *slot) time.Time {
 	return o.since.Add(d)
 }
 
-// fetches tells whether a new version waits for what f brings. Secrets may come from many sources.
-func (s *Session) fetches(f *typeState, r *config.Resource) bool {
-	return f.k != sds || slices.ContainsFunc(r.Refs, func(ref extension.Ref) bool { return s.typeFor(ref) == f })
+// patience is the longest initial_fetch_timeout of what a new version refers to and does not find; 0 is for ever, or that it finds all.
+func (s *Session) patience(o *slot) (d time.Duration) {
+	if o.want == nil {
+		return 0
+	}
+	for _, ref := range o.want.Refs {
+		t := s.typeFor(ref)
+		if t == nil || t.source < 0 {
+			continue
+		}
+		if r := t.slots[ref.Name]; r != nil && r.want != nil {
+			continue
+		}
+		f := t.fetch
+		if own := ref.Source.FetchTimeout; own != 0 {
+			f = max(own, 0)
+		}
+		if f == 0 {
+			return 0
+		}
+		d = max(d, f)
+	}
+	return d
 }
 
 // arm keeps the warming timer at the earliest deadline.
@@ -331,7 +350,7 @@ func (s *Session) arm() {
 	var first time.Time
 	for _, t := range s.types {
 		for _, o := range t.slots {
-			if d := s.deadline(t, o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
+			if d := s.deadline(o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
 				first = d
 			}
 		}
@@ -352,7 +371,7 @@ func (s *Session) expire() {
 	for _, t := range s.types {
 		var late []*slot
 		for _, o := range t.slots {
-			if d := s.deadline(t, o); !d.IsZero() && !d.After(s.now) {
+			if d := s.deadline(o); !d.IsZero() && !d.After(s.now) {
 				late = append(late, o)
 			}
 		}

@@ -21,7 +21,7 @@ type Options struct {
 	Streams []*ADS             // streams of single types
 	Files   []File             // path_config_source
 	Static  []*config.Resource // from the bootstrap
-	// Open makes the stream of a source that references to secrets name (an api_config_source; files need none). Nil refuses all.
+	// Open makes the stream of a source that references name (an api_config_source; files need none). Nil refuses all.
 	Open func(extension.Source) (*ADS, error)
 
 	Decode Decode
@@ -254,7 +254,7 @@ func (c *Client) logLine(l Log) {
 // open makes the feed of a source that references name.
 func (c *Client) open(o Open) {
 	f := &feed{}
-	switch t := (SourceType{TypeURL: SecretType, FetchTimeout: o.From.FetchTimeout}); {
+	switch t := (SourceType{TypeURL: o.TypeURL}); {
 	case o.From.Path != "":
 		f.file = &File{Path: o.From.Path, Watch: o.From.Watch, Type: t}
 	case c.o.Open == nil:

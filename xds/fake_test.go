@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/extension"
@@ -82,7 +83,8 @@ func fakeDecode(_ string, a *anypb.Any) (*config.Resource, error) {
 			r.Name = string(v)
 		case fakeRef:
 			k, name, _ := strings.Cut(string(v), " ")
-			name, from, _ := strings.Cut(name, "@")
+			name, from, _ := strings.Cut(strings.Replace(name, "~", "@~", 1), "@")
+			from = strings.Replace(from, "@~", "~", 1)
 			r.Refs = append(r.Refs, extension.Ref{TypeURL: urlOf(k), Name: name, Source: fakeSource(from)})
 		case fakeBad:
 			return nil, errors.New(string(v))
@@ -95,8 +97,16 @@ func fakeDecode(_ string, a *anypb.Any) (*config.Resource, error) {
 	return r, nil
 }
 
-// fakeSource reads the source of a reference: `@/file`, `@static`, or the name of a cluster.
-func fakeSource(s string) extension.Source {
+// fakeSource reads the source of a reference: `@/file`, `@static`, or the name of a cluster. `~2s` after it, or after the name, is its
+// initial_fetch_timeout.
+func fakeSource(s string) (src extension.Source) {
+	if from, fetch, ok := strings.Cut(s, "~"); ok {
+		src = fakeSource(from)
+		if src.FetchTimeout, _ = time.ParseDuration(fetch); src.FetchTimeout == 0 {
+			src.FetchTimeout = -1
+		}
+		return src
+	}
 	switch {
 	case s == "static":
 		return extension.Source{Static: true}

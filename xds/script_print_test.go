@@ -14,8 +14,8 @@ func (w *world) act(actions []Action) {
 	for _, a := range actions {
 		switch a := a.(type) {
 		case Open:
-			w.o.Sources = append(w.o.Sources, Source{Name: a.From.String(), File: a.From.Path != "", Types: []SourceType{{TypeURL: SecretType}}})
-			w.printf("open %s", a.From)
+			w.o.Sources = append(w.o.Sources, Source{Name: w.s.sources[a.Source].Name, File: a.From.Path != "", Types: []SourceType{{TypeURL: a.TypeURL}}})
+			w.printf("open %s", w.s.sources[a.Source].Name)
 		case Close:
 			w.printf("close %s", w.o.Sources[a.Source].Name)
 			w.o.Sources[a.Source] = Source{}

@@ -44,13 +44,13 @@ type SourceType struct {
 // A Session is the discovery protocol and the warming of what it brings, as a pure state machine. It is not safe for concurrent
 // use.
 type Session struct {
-	o       SessionOptions                  // set in NewSession, never changed
-	sources []*sourceState                  // by index; nil when it was closed
-	types   []*typeState                    // by kind, then those of sources that references name
-	extra   map[extension.Source]*typeState // the latter, by source
-	seq     uint64                          // of the last DecodeItems
-	gone    [kinds]Counters                 // of types whose source was closed
-	moved   bool                            // references may name other sources than before
+	o       SessionOptions        // set in NewSession, never changed
+	sources []*sourceState        // by index; nil when it was closed
+	types   []*typeState          // by kind, then those of sources that references name
+	extra   map[origin]*typeState // the latter
+	seq     uint64                // of the last DecodeItems
+	gone    [kinds]Counters       // of types whose source was closed
+	moved   bool                  // references may name other sources than before
 
 	ready    bool             // see Status
 	snapshot *config.Snapshot // the last one published
@@ -117,7 +117,7 @@ func NewSession(o SessionOptions) *Session {
 	o.RetryBase = max(defaulted(o.RetryBase, 500*time.Millisecond), time.Millisecond)
 	o.RetryMax = max(defaulted(o.RetryMax, 30*time.Second), o.RetryBase)
 	o.NACKPause = defaulted(o.NACKPause, time.Second)
-	s := &Session{o: o, extra: map[extension.Source]*typeState{}, snapshot: &config.Snapshot{}}
+	s := &Session{o: o, extra: map[origin]*typeState{}, snapshot: &config.Snapshot{}}
 	for k := range kinds {
 		s.types = append(s.types, newTypeState(k))
 	}
@@ -278,14 +278,14 @@ func (s *Session) interest(t *typeState) []string {
 		return t.asks
 	}
 	set := maps.Clone(t.pins)
-	for _, owner := range t.owner {
-		for _, o := range s.types[owner].slots {
+	for _, owner := range s.owners(t) {
+		for _, o := range owner.slots {
 			for _, r := range [...]*config.Resource{o.want, o.live} {
 				if r == nil {
 					continue
 				}
 				for _, ref := range r.Refs {
-					if ref.TypeURL == t.url && ref.Source == t.from {
+					if ref.TypeURL == t.url && ref.Source.Stream() == t.from {
 						set[ref.Name] = struct{}{}
 					}
 				}

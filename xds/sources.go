@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,67 +53,95 @@ func (s *Session) typeFor(ref extension.Ref) *typeState {
 		return nil
 	case !own(ref.Source):
 		return s.types[k]
-	case k != sds:
-		return nil
 	}
-	return s.extra[ref.Source]
+	return s.extra[origin{k, ref.Source.Stream()}]
+}
+
+// origin is a source that references name, and the kind of what comes from it.
+type origin struct {
+	k    kind
+	from extension.Source
+}
+
+// owners are the states of the types whose resources refer to those of t.
+func (s *Session) owners(t *typeState) (out typeStates) {
+	for _, k := range t.owner {
+		out = append(out, s.ofKind(k)...)
+	}
+	return out
 }
 
 // own says that a source is opened for the references that name it.
-func own(src extension.Source) bool { return src != extension.Source{} && !src.Static }
+func own(src extension.Source) bool { return src.Stream() != extension.Source{} && !src.Static }
 
-// moveSources opens the sources that references name for the first time, and closes those that none names any more.
+// defaultFetch is initial_fetch_timeout where none is set.
+const defaultFetch = 15 * time.Second
+
+// moveSources opens the sources that references name for the first time, and closes those that none names any more. References
+// of a type that name the same source share it, whatever their initial_fetch_timeout.
 func (s *Session) moveSources() {
-	if !s.moved {
-		return
+	for s.moved { // what comes from a source that is closed may have named others
+		s.moved = false
+		named := s.origins()
+		var fresh []origin
+		for o := range named {
+			if s.extra[o] == nil {
+				fresh = append(fresh, o)
+			}
+		}
+		slices.SortFunc(fresh, func(a, b origin) int {
+			return cmp.Or(cmp.Compare(a.k, b.k), strings.Compare(a.from.String(), b.from.String()))
+		})
+		for _, o := range fresh {
+			s.open(o)
+		}
+		for _, t := range slices.Clone(s.types[kinds:]) {
+			if !named[origin{t.k, t.from}] {
+				s.close(t)
+			}
+		}
 	}
-	s.moved = false
-	named := map[extension.Source]bool{}
-	for _, owner := range rows[sds].owner {
-		for _, o := range s.types[owner].slots {
+}
+
+// origins are the sources that references name.
+func (s *Session) origins() map[origin]bool {
+	named := map[origin]bool{}
+	for _, t := range s.types {
+		for _, o := range t.slots {
 			for _, r := range [...]*config.Resource{o.want, o.live} {
 				if r == nil {
 					continue
 				}
 				for _, ref := range r.Refs {
-					if ref.TypeURL == SecretType && own(ref.Source) {
-						named[ref.Source] = true
+					if k, ok := kindOf(ref.TypeURL); ok && own(ref.Source) {
+						named[origin{k, ref.Source.Stream()}] = true
 					}
 				}
 			}
 		}
 	}
-	var fresh []extension.Source
-	for src := range named {
-		if s.extra[src] == nil {
-			fresh = append(fresh, src)
-		}
-	}
-	slices.SortFunc(fresh, func(a, b extension.Source) int { return strings.Compare(a.String(), b.String()) })
-	for _, src := range fresh {
-		s.open(src)
-	}
-	for _, t := range slices.Clone(s.types[kinds:]) {
-		if !named[t.from] {
-			s.close(t)
-		}
-	}
+	return named
 }
 
-// open begins to listen to a source of secrets.
-func (s *Session) open(src extension.Source) {
+// open begins to listen to a source that references name.
+func (s *Session) open(o origin) {
+	src := o.from
 	i, name := len(s.sources), src.String()
-	if slices.ContainsFunc(s.sources, func(c *sourceState) bool { return c != nil && c.Name == name }) {
+	taken := func(c *sourceState) bool { return c != nil && c.Name == name }
+	if slices.ContainsFunc(s.sources, taken) {
+		name += " for " + rows[o.k].short
+	}
+	if slices.ContainsFunc(s.sources, taken) {
 		name += " #" + strconv.Itoa(i)
 	}
 	s.sources = append(s.sources, &sourceState{
 		Source: Source{Name: name, File: src.Path != "", Delta: src.Delta, NodeAlways: src.NodeAlways}, opened: true, since: s.now,
 	})
-	t := newTypeState(sds)
-	t.from, t.source, t.fetch, t.stale, t.answered = src, i, defaulted(src.FetchTimeout, 15*time.Second), true, true
+	t := newTypeState(o.k)
+	t.from, t.source, t.fetch, t.stale, t.answered = src, i, defaultFetch, true, true
 	s.types = append(s.types, t)
-	s.extra[src] = t
-	s.do(Open{i, src})
+	s.extra[o] = t
+	s.do(Open{i, t.url, src})
 	s.do(Connect{i})
 }
 
@@ -128,7 +157,8 @@ func (s *Session) close(t *typeState) {
 	s.do(Close{t.source})
 	s.gone[t.k].add(t.counters)
 	s.sources[t.source] = nil
-	delete(s.extra, t.from)
+	delete(s.extra, origin{t.k, t.from})
+	s.touched(t.k)
 	// A new slice: the old one may be looked through at this moment.
 	s.types = slices.DeleteFunc(slices.Clone(s.types), func(o *typeState) bool { return o == t })
 }

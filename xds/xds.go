@@ -8,8 +8,8 @@
 //  4. A listener or cluster enters a snapshot when what it refers to is there; until then the old one keeps serving. Secrets go
 //     before clusters and endpoints, these before listeners and routes, removals go last. Waiting has a deadline, and what is waited
 //     for has a name.
-//  5. Secrets may come from sources of their own, which their references name: streams and files that are opened when a reference
-//     to them appears, and closed when the last one is gone.
+//  5. A reference may name a source of its own: a stream or a file that is opened when the first such reference appears, and closed
+//     when the last one is gone.
 //
 // The protocol: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 package xds

@@ -17,6 +17,7 @@ type Cluster struct {
 	Type     DiscoveryType
 
 	EDSName    string      // the ClusterLoadAssignment's name, for EDS
+	EDSKey     string      // by which a snapshot has it (extension.Ref.Key); "" is EDSName
 	Assignment *Assignment // inline load_assignment, else nil
 	DNS        DNS         // for StrictDNS and LogicalDNS
 	Original   OriginalDst // for ORIGINAL_DST

@@ -4,8 +4,8 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	dnsclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -164,18 +164,10 @@ func decodeEDS(l *fielderr.List, d *Cluster, p *clusterv3.Cluster, ctx *extensio
 	if d.EDSName = e.GetServiceName(); d.EDSName == "" {
 		d.EDSName = d.Name
 	}
-	switch s := e.GetEdsConfig().GetConfigSourceSpecifier().(type) {
-	case *corev3.ConfigSource_Ads, *corev3.ConfigSource_Self:
-	case nil:
-		l.Addf("eds_cluster_config.eds_config", "no source in it (supported: ads)")
-	case *corev3.ConfigSource_ApiConfigSource:
-		l.Addf("eds_cluster_config.eds_config.api_config_source", "not supported (supported: ads)")
-	case *corev3.ConfigSource_PathConfigSource:
-		l.Addf("eds_cluster_config.eds_config.path_config_source", "not supported (supported: ads)")
-	default:
-		l.Addf("eds_cluster_config.eds_config", "source %T not supported (supported: ads)", s)
+	src := core.DecodeSource(l, "eds_cluster_config.eds_config", e.GetEdsConfig())
+	if key := ctx.RequireFrom(AssignmentURL, d.EDSName, src); key != d.EDSName {
+		d.EDSKey = key
 	}
-	ctx.Require(AssignmentURL, d.EDSName)
 }
 
 func decodeOriginalDst(l *fielderr.List, d *Cluster, p *clusterv3.Cluster) {

@@ -6,6 +6,7 @@ import (
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/route"
@@ -73,8 +74,10 @@ func parseHCM(a *anypb.Any, ctx *extension.Context) (any, error) {
 		return nil, fmt.Errorf("not a connection manager")
 	}
 	if r := h.GetRds(); r != nil {
-		ctx.Require("type.googleapis.com/envoy.config.route.v3.RouteConfiguration", r.GetRouteConfigName())
-		return &HCM{RouteName: r.GetRouteConfigName()}, nil
+		var l fielderr.List
+		src := core.DecodeSource(&l, "rds.config_source", r.GetConfigSource())
+		ctx.RequireFrom("type.googleapis.com/envoy.config.route.v3.RouteConfiguration", r.GetRouteConfigName(), src)
+		return &HCM{RouteName: r.GetRouteConfigName()}, l.Err()
 	}
 	t, err := route.Decode(h.GetRouteConfig(), ctx)
 	if err != nil {

@@ -45,7 +45,7 @@ func DecodeSource(l *fielderr.List, path string, c *corev3.ConfigSource) (src ex
 	default:
 		l.Addf(path, "unset (use ads, api_config_source or path_config_source)")
 	}
-	if t := c.GetInitialFetchTimeout(); t != nil && (src.Path != "" || src.Cluster != "") {
+	if t := c.GetInitialFetchTimeout(); t != nil {
 		if src.FetchTimeout = l.Duration(path+".initial_fetch_timeout", t, 0); src.FetchTimeout == 0 {
 			src.FetchTimeout = -1 // the field's zero is for ever
 		}

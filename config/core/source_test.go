@@ -34,7 +34,7 @@ func TestDecodeSource(t *testing.T) {
 	}
 	none := extension.Source{}
 	f(`{"ads":{}}`, none, "")
-	f(`{"self":{},"initial_fetch_timeout":"3s"}`, none, "")
+	f(`{"self":{},"initial_fetch_timeout":"3s"}`, extension.Source{FetchTimeout: 3 * time.Second}, "")
 	f(`{"api_config_source":{"api_type":"AGGREGATED_GRPC"}}`, none, "")
 	f(`{"path":"/a"}`, extension.Source{Path: "/a"}, "")
 	f(`{"path_config_source":{"path":"/a/b","watched_directory":{"path":"/a"}},"initial_fetch_timeout":"0s"}`,

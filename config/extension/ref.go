@@ -8,7 +8,7 @@ type Ref struct {
 	Source        Source
 }
 
-// A Source says where one resource comes from when its reference says so itself, as those to secrets do (Envoy: SdsSecretConfig).
+// A Source says where one resource comes from when its reference says so itself, (Envoy: ConfigSource).
 // The zero Source is where all resources of the type come from: the aggregated stream. Equal Sources are one source. At most one of
 // Static, Path and Cluster is set.
 type Source struct {
@@ -23,8 +23,14 @@ type Source struct {
 	Delta bool
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
 	NodeAlways bool
-	// FetchTimeout is initial_fetch_timeout; 0 is the default, negative is for ever.
+	// FetchTimeout is initial_fetch_timeout: how long this reference is waited for; 0 is the default, negative is for ever.
 	FetchTimeout time.Duration
+}
+
+// Stream is the source without how long a reference waits for it: references that share it share one stream.
+func (s Source) Stream() Source {
+	s.FetchTimeout = 0
+	return s
 }
 
 // String names the source for people.

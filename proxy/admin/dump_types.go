@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -146,7 +147,7 @@ func (d *dump) endpoints() *adminv3.EndpointsConfigDump {
 		}
 		e := &adminv3.EndpointsConfigDump_DynamicEndpointConfig{EndpointConfig: a}
 		if c.Config().Type == cluster.EDS {
-			if r := d.snap.Endpoints[c.Config().EDSName]; r != nil {
+			if r := d.snap.Endpoints[cmp.Or(c.Config().EDSKey, c.Config().EDSName)]; r != nil {
 				e.VersionInfo = r.Version
 			}
 		}

@@ -16,6 +16,7 @@ type Config struct {
 	Codec      Codec
 
 	RouteName string       // rds.route_config_name, else
+	RouteKey  string       // by which the data plane has it (extension.Ref.Key), "" is RouteName
 	Table     *route.Table // … the inline route_config
 
 	Filters   []extension.Parsed

@@ -12,6 +12,7 @@
 package hcm
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -59,7 +60,7 @@ func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 		m.live = new(route.Live)
 		m.live.Store(cfg.Table)
 	} else {
-		m.live = bc.Routes(cfg.RouteName)
+		m.live = bc.Routes(cmp.Or(cfg.RouteKey, cfg.RouteName))
 	}
 	own := *bc
 	own.Slots = new(stream.Slots)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,11 +199,7 @@ func assignmentOf(s *config.Snapshot, cfg *cluster.Cluster) *cluster.Assignment 
 	if cfg.Type != cluster.EDS {
 		return cfg.Assignment
 	}
-	name := cfg.EDSName
-	if name == "" {
-		name = cfg.Name
-	}
-	return s.Assignment(name)
+	return s.Assignment(cmp.Or(cfg.EDSKey, cfg.EDSName, cfg.Name))
 }
 
 // Run does what needs time — idle timeouts, the end of ejections, DNS, the

@@ -139,7 +139,10 @@ func routes(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx
 			return
 		}
 		c.RouteName = r.Rds.RouteConfigName
-		ctx.Require(routesURL, c.RouteName)
+		src := core.DecodeSource(l, "rds.config_source", r.Rds.GetConfigSource())
+		if key := ctx.RequireFrom(routesURL, c.RouteName, src); key != c.RouteName {
+			c.RouteKey = key
+		}
 	default:
 		l.Addf("route_specifier", "rds or route_config must be set")
 	}

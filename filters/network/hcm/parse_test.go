@@ -59,3 +59,19 @@ func TestErrorsNameTheField(t *testing.T) {
 		}
 	}
 }
+
+func TestRoutesFromASourceOfTheirOwn(t *testing.T) {
+	ctx := context()
+	own := strings.Replace(chainJSON, `{"ads":{}}`, `{"path_config_source":{"path":"/x"},"initial_fetch_timeout":"2s"}`, 1)
+	c, err := parse(decode(t, own), ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.RouteName != "r" || c.RouteKey != "r from /x" {
+		t.Errorf("routes are %q, found by %q", c.RouteName, c.RouteKey)
+	}
+	want := extension.Ref{TypeURL: routesURL, Name: "r", Source: extension.Source{Path: "/x", FetchTimeout: 2 * time.Second}}
+	if r := ctx.Refs(); len(r) != 1 || r[0] != want {
+		t.Errorf("refers to %+v", r)
+	}
+}
