@@ -104,9 +104,12 @@ func (t *typeState) refuses() bool {
 
 // drop removes what a full response no longer lists.
 func (s *Session) drop(t *typeState, offered map[string]int) {
-	for name := range t.slots {
+	for name, o := range t.slots {
 		if _, ok := offered[name]; !ok {
-			s.remove(t, name)
+			asked := o.want == nil && !o.gone // it may be on its way
+			if s.remove(t, name); asked {
+				o.gone = false
+			}
 		}
 	}
 }
@@ -158,7 +161,7 @@ func (s *Session) verdict(t *typeState, r *response, errs []string) {
 	t.heard = true
 	if !t.answered {
 		t.answered = true
-		if t.full && t.fetch > 0 {
+		if t.wild && t.fetch > 0 {
 			s.do(StopTimer{fetchTimer(t)})
 		}
 	}

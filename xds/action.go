@@ -47,6 +47,13 @@ type DecodeItems struct {
 // Publish hands out a new snapshot. The answer is Applied.
 type Publish struct{ Snapshot *config.Snapshot }
 
+// Resolved tells of a resource that was Subscribed: it serves since the snapshot that was published last, or the server says that there
+// is none, or what it offers is refused. It comes again when that changes.
+type Resolved struct {
+	Ref   extension.Ref
+	Found bool
+}
+
 // StartTimer starts a timer, or restarts it. The answer is TimerFired.
 type StartTimer struct {
 	ID    string
@@ -83,6 +90,7 @@ func (Send) action()        {}
 func (SendDelta) action()   {}
 func (DecodeItems) action() {}
 func (Publish) action()     {}
+func (Resolved) action()    {}
 func (StartTimer) action()  {}
 func (StopTimer) action()   {}
 func (Log) action()         {}

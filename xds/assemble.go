@@ -38,18 +38,20 @@ func (s *Session) assemble() *config.Snapshot {
 // warmClusters decides which clusters go in and gives the names of those that never did and still wait.
 func (s *Session) warmClusters() *nameSet {
 	absent := newNameSet()
-	for _, o := range s.types[cds].slots {
-		o.next = o.live
-		if o.want == nil || o.want == o.live {
-			continue
-		}
-		if o.waits = ""; !o.expired {
-			o.waits = s.missing(o)
-		}
-		if o.waits == "" {
-			o.next = o.want
-		} else if o.live == nil {
-			absent.add(o.name)
+	for _, t := range s.ofKind(cds) {
+		for _, o := range t.slots {
+			o.next = o.live
+			if o.want == nil || o.want == o.live {
+				continue
+			}
+			if o.waits = ""; !o.expired {
+				o.waits = s.missing(o)
+			}
+			if o.waits == "" {
+				o.next = o.want
+			} else if o.live == nil {
+				absent.add(o.name)
+			}
 		}
 	}
 	return absent
@@ -151,7 +153,17 @@ func (s *Session) warmingCluster(r *config.Resource, absent *nameSet) string {
 	if n == "" {
 		return ""
 	}
-	return quote("cluster", n) + ", which waits for " + s.types[cds].slots[n].waits
+	return quote("cluster", n) + ", which waits for " + s.cluster(n).waits
+}
+
+// cluster finds the slot of a cluster: the aggregated one goes before those that are asked for elsewhere.
+func (s *Session) cluster(name string) *slot {
+	for _, t := range s.ofKind(cds) {
+		if o := t.slots[name]; o != nil && (o.want != nil || o.live != nil) {
+			return o
+		}
+	}
+	return &slot{name: name}
 }
 
 func (s *Session) lookup(ref extension.Ref) *slot {
@@ -163,7 +175,7 @@ func (s *Session) lookup(ref extension.Ref) *slot {
 
 // referred marks the names of type t that the next resources of its owner refer to.
 func (s *Session) referred(t *typeState) map[string]struct{} {
-	set := maps.Clone(t.pins)
+	set := t.pinned()
 	for _, owner := range s.owners(t) {
 		for _, o := range owner.slots {
 			if o.next == nil {
@@ -220,11 +232,13 @@ func (s *Session) keepSecrets() {
 // keepClusters holds the removal of clusters that are still used.
 func (s *Session) keepClusters() {
 	removed := newNameSet()
-	for _, o := range s.types[cds].slots {
-		if o.want == nil && o.live != nil {
-			o.next, o.waits = nil, ""
-			if !o.expired {
-				removed.add(o.name)
+	for _, t := range s.ofKind(cds) {
+		for _, o := range t.slots {
+			if o.want == nil && o.live != nil {
+				o.next, o.waits = nil, ""
+				if !o.expired {
+					removed.add(o.name)
+				}
 			}
 		}
 	}
@@ -235,7 +249,7 @@ func (s *Session) keepClusters() {
 		for _, t := range s.ofKind(k) {
 			for _, user := range t.slots {
 				removed.each(user.next, func(name string) bool {
-					o := s.types[cds].slots[name]
+					o := s.cluster(name)
 					if w := "removal while " + quote(t.noun, user.name) + " uses it"; o.waits == "" || w < o.waits {
 						o.next, o.waits = o.live, w
 					}
@@ -269,7 +283,9 @@ func (s *Session) commit() *config.Snapshot {
 		for _, t := range s.ofKind(kind(k)) {
 			for name, o := range t.slots {
 				if o.live = o.next; o.live != nil {
-					(*m)[extension.Ref{TypeURL: t.url, Name: name, Source: t.from}.Key()] = o.live
+					if key := t.key(name); (*m)[key] == nil {
+						(*m)[key] = o.live
+					}
 				}
 				if o.live == o.want {
 					o.expired, o.waits = false, ""
@@ -283,14 +299,18 @@ func (s *Session) commit() *config.Snapshot {
 	return &next
 }
 
+// key is by what the data plane knows a resource. Clusters are known by name, wherever they come from.
+func (t *typeState) key(name string) string {
+	if t.full {
+		return name
+	}
+	return extension.Ref{TypeURL: t.url, Name: name, Source: t.from}.Key()
+}
+
 // sweep makes slots for what is now referred to and drops those that nothing needs.
 func (s *Session) sweep() {
 	s.moveSources()
 	for _, t := range s.types {
-		if t.full {
-			maps.DeleteFunc(t.slots, func(_ string, o *slot) bool { return o.want == nil && o.live == nil && o.bad == nil })
-			continue
-		}
 		names := s.interest(t)
 		for _, n := range names {
 			if t.slots[n] == nil {
@@ -298,8 +318,11 @@ func (s *Session) sweep() {
 			}
 		}
 		maps.DeleteFunc(t.slots, func(n string, o *slot) bool {
+			if o.live != nil || o.want != nil && (o.want.Static || t.full) || o.bad != nil && t.wild {
+				return false
+			}
 			_, asked := slices.BinarySearch(names, n)
-			return !asked && o.live == nil && (o.want == nil || !o.want.Static)
+			return !asked
 		})
 	}
 }

@@ -26,8 +26,10 @@ type Options struct {
 
 	Decode Decode
 	Apply  func(*config.Snapshot) error // called from Run, one snapshot after the other
-	Logger *zap.Logger                  // nil is silent
-	Stats  *Stats                       // nil makes its own
+	// Resolved is told what became of names that were Subscribed; called from Run. Nil tells nobody.
+	Resolved func(Resolved)
+	Logger   *zap.Logger // nil is silent
+	Stats    *Stats      // nil makes its own
 
 	WarmingDeadline     time.Duration
 	RetryBase, RetryMax time.Duration
@@ -131,12 +133,12 @@ func (c *Client) Secrets() []SecretStatus {
 	return c.s.Secrets()
 }
 
-// Subscribe asks for a resource by name, whether or not another one refers to it. It waits for Run, so it must not be called from
-// Apply or Decode.
-func (c *Client) Subscribe(typeURL, name string) { c.post(c.ran, Subscribed{typeURL, name}) }
+// Subscribe asks for a resource by name, whether or not another one refers to it. Options.Resolved has the answer. It waits for Run, so
+// it must not be called from Apply, Decode or Resolved.
+func (c *Client) Subscribe(r extension.Ref) { c.post(c.ran, Subscribed{r}) }
 
 // Unsubscribe takes a Subscribe back.
-func (c *Client) Unsubscribe(typeURL, name string) { c.post(c.ran, Unsubscribed{typeURL, name}) }
+func (c *Client) Unsubscribe(r extension.Ref) { c.post(c.ran, Unsubscribed{r}) }
 
 // Run keeps the configuration until ctx ends, and returns ctx's error. It may be called once.
 func (c *Client) Run(ctx context.Context) error {
@@ -210,6 +212,10 @@ func (c *Client) do(ctx context.Context, a Action) Happening {
 		return Decoded{a.TypeURL, a.Seq, c.o.Decode.all(a.TypeURL, a.Items)}
 	case Publish:
 		return Applied{a.Snapshot.Version, c.o.Apply(a.Snapshot)}
+	case Resolved:
+		if c.o.Resolved != nil {
+			c.o.Resolved(a)
+		}
 	case StartTimer:
 		c.startTimer(a)
 	case StopTimer:

@@ -7,6 +7,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/xds"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -65,8 +66,8 @@ func FuzzResponse(f *testing.F) {
 			}
 		}
 		step(xds.Started{})
-		step(xds.Subscribed{TypeURL: xds.EndpointType, Name: "a"})
-		step(xds.Subscribed{TypeURL: xds.RouteType, Name: "r"})
+		step(xds.Subscribed{Ref: extension.Ref{TypeURL: xds.EndpointType, Name: "a"}})
+		step(xds.Subscribed{Ref: extension.Ref{TypeURL: xds.RouteType, Name: "r"}})
 		step(xds.Connected{})
 		answered = false
 		step(xds.Received{Response: r})

@@ -40,7 +40,7 @@ func (s *Session) requestDelta(t *typeState, c *sourceState, names []string) {
 	r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: t.url, Node: s.node(c)}
 	r.ResourceNamesSubscribe, r.ResourceNamesUnsubscribe = diff(t.names, names)
 	if !t.asked {
-		if t.full && len(names) > 0 {
+		if t.wild && len(names) > 0 {
 			r.ResourceNamesSubscribe = append([]string{"*"}, r.ResourceNamesSubscribe...)
 		}
 		r.InitialResourceVersions = s.versions(t, names)
@@ -64,7 +64,7 @@ func (s *Session) versions(t *typeState, names []string) map[string]string {
 		if o.want == nil || o.want.Static || o.version == "" {
 			continue
 		}
-		if _, asked := slices.BinarySearch(names, name); asked || t.full {
+		if _, asked := slices.BinarySearch(names, name); asked || t.wild {
 			out[name] = o.version
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 )
 
 // An Event is something that happened, and when. Time comes only from here: a Session reads no clock.
@@ -71,11 +72,12 @@ type Applied struct {
 	Err     error
 }
 
-// Subscribed asks for one more resource of a type that is subscribed by name, whether or not another one refers to it.
-type Subscribed struct{ TypeURL, Name string }
+// Subscribed asks for one more resource, whether or not another one refers to it: of a type that is subscribed by name, or beside the
+// wildcard. Resolved answers. How long the answer is waited for is up to who asks.
+type Subscribed struct{ Ref extension.Ref }
 
 // Unsubscribed takes a Subscribed back.
-type Unsubscribed struct{ TypeURL, Name string }
+type Unsubscribed struct{ Ref extension.Ref }
 
 func (Started) happening()       {}
 func (Connected) happening()     {}

@@ -146,7 +146,7 @@ func (s *Session) begin(t *typeState, r *response) {
 		}
 		if it.heartbeat {
 			r.partial = true
-			if o := t.slots[it.name]; o == nil && !t.full {
+			if o := t.slots[it.name]; o == nil && !t.wild {
 				it.skip = true
 			} else if o == nil || o.want == nil {
 				it.err = errors.New("heartbeat for a resource that is not here")
@@ -162,7 +162,7 @@ func (s *Session) begin(t *typeState, r *response) {
 		if it.err = it.identify(t); it.err != nil {
 			continue
 		}
-		if _, asked := slices.BinarySearch(names, it.name); !asked && !t.full {
+		if _, asked := slices.BinarySearch(names, it.name); !asked && !t.wild {
 			it.skip = true
 			s.log(Debug, "%s: %s %q was not asked for", s.typeWord(t), t.noun, it.name)
 			continue

@@ -39,6 +39,8 @@ func (w *world) act(actions []Action) {
 			}
 		case Publish:
 			w.printPublish(a.Snapshot)
+		case Resolved:
+			w.printf("resolved %s %s found=%v", shortOf(a.Ref.TypeURL), a.Ref.Name, a.Found)
 		case StartTimer:
 			w.printf("start timer %q %v", a.ID, a.After)
 			w.timers[a.ID] = w.now.Add(a.After)
@@ -68,7 +70,7 @@ func (w *world) printSend(a Send) {
 	}
 	w.b.WriteString("send " + w.o.Sources[a.Source].Name + " " + shortOf(r.TypeUrl) + " " + kind)
 	fmt.Fprintf(&w.b, " v=%q n=%q", r.VersionInfo, r.ResponseNonce)
-	if k, _ := kindOf(r.TypeUrl); !rows[k].full {
+	if k, _ := kindOf(r.TypeUrl); !rows[k].full || len(r.ResourceNames) > 0 {
 		fmt.Fprintf(&w.b, " names=%v", r.ResourceNames)
 	}
 	if r.Node != nil {

@@ -16,6 +16,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -158,9 +159,9 @@ func (w *world) command(line string, body []string) {
 		}
 		w.step(Applied{v, err})
 	case "subscribe":
-		w.step(Subscribed{urlOf(pos[0]), pos[1]})
+		w.step(Subscribed{extension.Ref{TypeURL: urlOf(pos[0]), Name: pos[1], Source: fakeSource(kv["from"])}})
 	case "unsubscribe":
-		w.step(Unsubscribed{urlOf(pos[0]), pos[1]})
+		w.step(Unsubscribed{extension.Ref{TypeURL: urlOf(pos[0]), Name: pos[1], Source: fakeSource(kv["from"])}})
 	case "status":
 		w.status()
 	default:
@@ -183,7 +184,8 @@ func (w *world) newSession(kv map[string]string, body []string) {
 		case "source", "file":
 			src := Source{Name: pos[1], File: pos[0] == "file", Delta: kv["protocol"] == "delta", NodeAlways: kv["node"] == "always"}
 			for _, short := range pos[2:] {
-				st := SourceType{TypeURL: urlOf(short)}
+				short, onDemand := strings.CutSuffix(short, "?")
+				st := SourceType{TypeURL: urlOf(short), OnDemand: onDemand}
 				if f, ok := kv["fetch"]; ok {
 					if st.FetchTimeout, _ = time.ParseDuration(f); st.FetchTimeout == 0 {
 						st.FetchTimeout = -1

@@ -39,6 +39,8 @@ type SourceType struct {
 	// FetchTimeout is initial_fetch_timeout: how long the first answer is waited for. Default 15 s; negative is for ever, which
 	// the warming deadline still bounds.
 	FetchTimeout time.Duration
+	// OnDemand asks for nothing but what is Subscribed, of a type that is otherwise wanted whole.
+	OnDemand bool
 }
 
 // A Session is the discovery protocol and the warming of what it brings, as a pure state machine. It is not safe for concurrent
@@ -73,16 +75,18 @@ type typeState struct {
 	heard    bool   // a first answer came
 	answered bool   // it came, or is no longer waited for
 	slots    map[string]*slot
-	pins     map[string]struct{} // Subscribed
-	asks     []string            // see interest
-	stale    bool                // asks is to be made again
+	wild     bool            // everything is subscribed to, besides names
+	pins     map[string]*pin // Subscribed
+	asks     []string        // see interest
+	stale    bool            // asks is to be made again
 
 	// Of the current stream, cleared when it is lost.
-	nonce string   // of the last response
-	asked bool     // a request was sent
-	names []string // that the requests so far asked for
-	owed  []owed   // answers that were not sent yet: at most one, but of a delta stream one for each response
-	held  bool     // they wait for a timer
+	nonce   string   // of the last response
+	asked   bool     // a request was sent
+	starred bool     // one named "*" (SotW)
+	names   []string // that the requests so far asked for
+	owed    []owed   // answers that were not sent yet: at most one, but of a delta stream one for each response
+	held    bool     // they wait for a timer
 
 	file *response // last content of a file source
 
@@ -125,7 +129,8 @@ func NewSession(o SessionOptions) *Session {
 		s.sources = append(s.sources, &sourceState{Source: src})
 		for _, st := range src.Types {
 			if k, ok := kindOf(st.TypeURL); ok && s.types[k].source < 0 {
-				s.types[k].source, s.types[k].fetch = i, defaulted(st.FetchTimeout, 15*time.Second)
+				s.types[k].source, s.types[k].fetch = i, defaulted(st.FetchTimeout, defaultFetch)
+				s.types[k].wild = rows[k].full && !st.OnDemand
 			}
 		}
 	}
@@ -133,7 +138,7 @@ func NewSession(o SessionOptions) *Session {
 }
 
 func newTypeState(k kind) *typeState {
-	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, pins: map[string]struct{}{}}
+	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, wild: rows[k].full, pins: map[string]*pin{}}
 }
 
 // defaulted gives d, def when it is zero, and zero when it is negative.
@@ -167,9 +172,9 @@ func (s *Session) Step(ev Event) []Action {
 	case Applied:
 		s.appliedSnapshot(w)
 	case Subscribed:
-		s.pin(w.TypeURL, w.Name, true)
+		s.pin(w.Ref)
 	case Unsubscribed:
-		s.pin(w.TypeURL, w.Name, false)
+		s.unpin(w.Ref)
 	}
 	s.ready = s.ready || (s.types[cds].answered && s.types[lds].answered)
 	return s.out
@@ -186,9 +191,9 @@ func (s *Session) start() {
 		}
 	}
 	for _, t := range s.types {
-		if t.source < 0 {
+		if t.source < 0 || t.full && !t.wild {
 			t.answered = true
-		} else if t.full && t.fetch > 0 {
+		} else if t.wild && t.fetch > 0 {
 			s.do(StartTimer{fetchTimer(t), t.fetch})
 		}
 	}
@@ -211,6 +216,7 @@ func (s *Session) settle() {
 	for _, t := range s.types {
 		s.request(t)
 	}
+	s.tell()
 }
 
 // publish hands out a snapshot.
@@ -256,28 +262,13 @@ func (s *Session) timer(id string) {
 	}
 }
 
-// pin keeps one name subscribed.
-func (s *Session) pin(url, name string, on bool) {
-	k, ok := kindOf(url)
-	if !ok || rows[k].full || name == "" {
-		return
-	}
-	if on {
-		s.types[k].pins[name] = struct{}{}
-	} else {
-		delete(s.types[k].pins, name)
-	}
-	s.types[k].stale = true
-	s.settle()
-}
-
 // interest gives the names that a type is subscribed to, sorted: what the owners of its resources refer to, in the version that
 // serves and in the one that is to serve, and what was asked for. The slice is never changed.
 func (s *Session) interest(t *typeState) []string {
-	if t.full || !t.stale {
+	if !t.stale {
 		return t.asks
 	}
-	set := maps.Clone(t.pins)
+	set := t.pinned()
 	for _, owner := range s.owners(t) {
 		for _, o := range owner.slots {
 			for _, r := range [...]*config.Resource{o.want, o.live} {

@@ -107,6 +107,9 @@ func (s *Session) moveSources() {
 func (s *Session) origins() map[origin]bool {
 	named := map[origin]bool{}
 	for _, t := range s.types {
+		if len(t.pins) > 0 && own(t.from) {
+			named[origin{t.k, t.from}] = true
+		}
 		for _, o := range t.slots {
 			for _, r := range [...]*config.Resource{o.want, o.live} {
 				if r == nil {
@@ -138,6 +141,7 @@ func (s *Session) open(o origin) {
 		Source: Source{Name: name, File: src.Path != "", Delta: src.Delta, NodeAlways: src.NodeAlways}, opened: true, since: s.now,
 	})
 	t := newTypeState(o.k)
+	t.wild = false
 	t.from, t.source, t.fetch, t.stale, t.answered = src, i, defaultFetch, true, true
 	s.types = append(s.types, t)
 	s.extra[o] = t

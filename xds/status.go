@@ -160,7 +160,7 @@ func (s *Session) Status() Status {
 	}
 	for _, t := range s.types {
 		ts := TypeStatus{
-			TypeURL: t.url, Short: t.short, From: t.from, Wildcard: t.full, Names: slices.Clone(t.names),
+			TypeURL: t.url, Short: t.short, From: t.from, Wildcard: t.wild, Names: slices.Clone(t.names),
 			Version: t.version, Nonce: t.nonce, Counters: t.counters,
 		}
 		if t.source >= 0 {

@@ -35,7 +35,7 @@ func (s *Session) connected(i int) {
 	c.epoch++
 	s.log(Info, "%s: connected", c.Name)
 	for _, t := range s.served(i) {
-		if t.full && !t.heard && t.answered { // it was given up, and may come now
+		if t.wild && !t.heard && t.answered { // it was given up, and may come now
 			t.answered = false
 			if t.fetch > 0 {
 				s.do(StartTimer{fetchTimer(t), t.fetch})
@@ -69,7 +69,7 @@ func (s *Session) lost(w StreamLost) {
 	held := false
 	for _, t := range s.served(w.Source) {
 		s.release(t)
-		t.nonce, t.asked, t.names, t.owed = "", false, nil, nil
+		t.nonce, t.asked, t.starred, t.names, t.owed = "", false, false, nil, nil
 		t.fail()
 		if t.k == cds && !t.answered { // listeners need not wait for an answer that is not coming soon
 			t.answered, held = true, true
@@ -97,7 +97,7 @@ func (s *Session) request(t *typeState) {
 	}
 	names := s.interest(t)
 	switch {
-	case !t.asked && !t.full && len(names) == 0:
+	case !t.asked && !t.wild && len(names) == 0:
 		return // an empty first request would be a wildcard
 	case t.asked && slices.Equal(names, t.names) && (len(t.owed) == 0 || t.held):
 		return
@@ -110,7 +110,7 @@ func (s *Session) request(t *typeState) {
 		s.requestDelta(t, c, names)
 	} else {
 		r := &discoveryv3.DiscoveryRequest{
-			TypeUrl: t.url, ResourceNames: names, VersionInfo: t.version, ResponseNonce: t.nonce, Node: s.node(c),
+			TypeUrl: t.url, ResourceNames: t.wanted(names), VersionInfo: t.version, ResponseNonce: t.nonce, Node: s.node(c),
 		}
 		for _, o := range t.owed {
 			r.ErrorDetail = o.detail()
@@ -118,6 +118,14 @@ func (s *Session) request(t *typeState) {
 		s.do(Send{t.source, r})
 	}
 	t.owed, t.asked, t.names = nil, true, names
+}
+
+// wanted are the resource_names of a SotW request. None are a wildcard as long as none was ever sent on the stream; "*" always is.
+func (t *typeState) wanted(names []string) []string {
+	if t.starred = t.wild && (t.starred || len(names) > 0); t.starred {
+		return append([]string{"*"}, names...)
+	}
+	return names
 }
 
 // detail is what a NACK says, nil for an ACK.

@@ -50,6 +50,9 @@ func (l *loaded) sources(opts *xds.Options, mark uint32) error {
 		s          *bootstrap.Source
 	}{{"cds_config", config.ClusterURL, b.CDS}, {"lds_config", config.ListenerURL, b.LDS}} {
 		if f.s == nil {
+			if f.url == config.ClusterURL { // by name, when a request asks for one
+				aggregated = append(aggregated, xds.SourceType{TypeURL: f.url, OnDemand: true})
+			}
 			continue
 		}
 		t := xds.SourceType{TypeURL: f.url, FetchTimeout: fetchTimeout(f.s)}
