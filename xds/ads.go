@@ -5,24 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
-// ADS is a discovery stream: the aggregated one (Envoy: ads_config), or one of a single type. Either Dial or Targets is set.
+// ADS is a discovery stream: the aggregated one (Envoy: ads_config), or one of a single type.
 type ADS struct {
 	Name  string       // for people, different for every source; default "ads"
 	Types []SourceType // empty is all that no other source of the client serves, with default timeouts
@@ -30,35 +24,18 @@ type ADS struct {
 	Delta bool
 	// Single uses the service of the one type in Types instead of the aggregated service (api_config_source of that type).
 	Single bool
-	// Dial makes the connection of one stream. It is closed when the stream ends.
-	Dial func(context.Context) (*grpc.ClientConn, error)
-	// Targets are host:port, or unix:path, of the endpoints of the xDS cluster. Each try takes the next one.
-	Targets []string
-	// DialContext opens the sockets to Targets; nil is net.Dialer. Interception needs marked sockets.
-	DialContext func(ctx context.Context, addr string) (net.Conn, error)
-	// Authority is the streams' ":authority"; default the target.
-	Authority string
-	// Credentials are for Targets; nil is plaintext.
-	Credentials credentials.TransportCredentials
+	// Services are the servers to try, in this order: the next when one cannot be reached, or ends a stream without a response.
+	Services []Service
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
 	NodeAlways bool
-	// Metadata is sent with the stream (initial_metadata): key, value, key, value …
-	Metadata []string
+	// RetryBase and RetryMax bound the interval between tries; 0 is the client's.
+	RetryBase, RetryMax time.Duration
 
-	tries atomic.Uint64
+	first int // which of Services the next stream tries first; owned by the stream's goroutine
 }
 
-// The limits of the connection.
-const (
-	maxMessage     = 256 << 20 // bytes of a response; gRPC's default of 4 MiB is below 20,000 clusters
-	connectTimeout = 5 * time.Second
-	// A server may refuse more frequent pings: its default is 5 minutes (gRPC A8, GOAWAY too_many_pings).
-	pingEvery   = 5 * time.Minute
-	pingTimeout = 20 * time.Second
-)
-
 func (a *ADS) source() Source {
-	s := Source{Name: a.Name, Delta: a.Delta, Types: a.Types, NodeAlways: a.NodeAlways}
+	s := Source{Name: a.Name, Delta: a.Delta, Types: a.Types, NodeAlways: a.NodeAlways, RetryBase: a.RetryBase, RetryMax: a.RetryMax}
 	if s.Name == "" {
 		s.Name = "ads"
 	}
@@ -68,23 +45,16 @@ func (a *ADS) source() Source {
 	return s
 }
 
+func (a *ADS) alone(t SourceType) { a.Single, a.Types = true, []SourceType{t} }
+
 // run opens a stream and posts what it brings, until it ends.
 func (a *ADS) run(st *stream, post func(Happening), source int) error {
 	defer st.cancel()
-	conn, err := a.dial(st.ctx)
+	conn, cs, err := a.open(st.ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	ctx := st.ctx
-	if len(a.Metadata) > 0 {
-		ctx = metadata.AppendToOutgoingContext(ctx, a.Metadata[:len(a.Metadata)&^1]...)
-	}
-	cs, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, a.method(),
-		grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage))
-	if err != nil {
-		return short(err)
-	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer st.cancel()
@@ -95,6 +65,7 @@ func (a *ADS) run(st *stream, post func(Happening), source int) error {
 		if err != nil {
 			return st.why(err)
 		}
+		a.first = 0
 		post(h)
 	}
 }
@@ -126,42 +97,29 @@ func (a *ADS) method() string {
 // deltaMethod is the incremental variant of an RPC: StreamClusters is DeltaClusters. A test holds all of them to the protos.
 func deltaMethod(m string) string { return strings.Replace(m, "/Stream", "/Delta", 1) }
 
-func (a *ADS) dial(ctx context.Context) (*grpc.ClientConn, error) {
-	if a.Dial != nil {
-		return a.Dial(ctx)
+// open opens a stream to the first server that can be reached. The one after it is the first to be tried next, unless this one
+// answers.
+func (a *ADS) open(ctx context.Context) (*grpc.ClientConn, grpc.ClientStream, error) {
+	if len(a.Services) == 0 {
+		return nil, nil, errors.New("no server is named")
 	}
-	if len(a.Targets) == 0 {
-		return nil, errors.New("the xDS cluster has no endpoint")
+	var errs []string
+	for range a.Services {
+		s := &a.Services[a.first%len(a.Services)]
+		a.first = (a.first + 1) % len(a.Services)
+		conn, cs, err := s.open(ctx, a.method())
+		if err == nil {
+			return conn, cs, nil
+		}
+		if len(a.Services) > 1 {
+			err = fmt.Errorf("%s: %w", s.Name, err)
+		}
+		if errs = append(errs, err.Error()); ctx.Err() != nil {
+			break
+		}
 	}
-	target := a.Targets[int((a.tries.Add(1)-1)%uint64(len(a.Targets)))]
-	creds := a.Credentials
-	if creds == nil {
-		creds = insecure.NewCredentials()
-	}
-	opts := []grpc.DialOption{
-		grpc.WithTransportCredentials(creds),
-		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: connectTimeout}),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingTimeout}),
-		grpc.WithNoProxy(),
-		grpc.WithDisableServiceConfig(),
-	}
-	if a.Authority != "" {
-		opts = append(opts, grpc.WithAuthority(a.Authority))
-	}
-	if a.DialContext != nil {
-		opts = append(opts, grpc.WithContextDialer(a.DialContext))
-	}
-	if !isUnix(target) {
-		target = "passthrough:///" + target
-	}
-	conn, err := grpc.NewClient(target, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", target, err)
-	}
-	return conn, nil
+	return nil, nil, errors.New(strings.Join(errs, "; "))
 }
-
-func isUnix(target string) bool { return len(target) > 5 && target[:5] == "unix:" }
 
 // stream is one open stream as Run sees it: a queue of requests.
 type stream struct {
@@ -191,6 +149,15 @@ func (st *stream) send(r proto.Message) {
 	}
 }
 
+// take empties the queue.
+func (st *stream) take() []proto.Message {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	q := slices.Clone(st.queue)
+	st.queue = st.queue[:0]
+	return q
+}
+
 // sendAll sends what is queued until the stream ends.
 func (st *stream) sendAll(cs grpc.ClientStream) {
 	for {
@@ -199,11 +166,7 @@ func (st *stream) sendAll(cs grpc.ClientStream) {
 			return
 		case <-st.more:
 		}
-		st.mu.Lock()
-		q := slices.Clone(st.queue)
-		st.queue = st.queue[:0]
-		st.mu.Unlock()
-		for _, r := range q {
+		for _, r := range st.take() {
 			if err := cs.SendMsg(r); err != nil {
 				if !errors.Is(err, io.EOF) { // io.EOF: Recv knows the reason
 					st.mu.Lock()

@@ -18,11 +18,11 @@ import (
 type Options struct {
 	Node    *corev3.Node       // as in the bootstrap
 	ADS     *ADS               // the aggregated stream; nil when there is none
-	Streams []*ADS             // streams of single types
+	Remotes []Remote           // sources of single types
 	Files   []File             // path_config_source
 	Static  []*config.Resource // from the bootstrap
-	// Open makes the stream of a source that references name (an api_config_source; files need none). Nil refuses all.
-	Open func(extension.Source) (*ADS, error)
+	// Open makes the source that references name (an api_config_source; files need none). Nil refuses all.
+	Open func(extension.Source) (Remote, error)
 
 	Decode Decode
 	Apply  func(*config.Snapshot) error // called from Run, one snapshot after the other
@@ -34,6 +34,16 @@ type Options struct {
 	WarmingDeadline     time.Duration
 	RetryBase, RetryMax time.Duration
 	NACKPause           time.Duration
+}
+
+// A Remote is a server that is asked: an *ADS or a *REST.
+type Remote interface {
+	// source is what the session is to know of it.
+	source() Source
+	// alone makes it serve one type.
+	alone(SourceType)
+	// run asks until that ends, and posts what comes of it.
+	run(st *stream, post func(Happening), source int) error
 }
 
 // A Client keeps a configuration up to date: it does what its Session says.
@@ -49,14 +59,14 @@ type Client struct {
 	s  *Session
 
 	// Owned by the goroutine of Run.
-	feeds  []*feed // by source: streams, the aggregated one last, then files, then what references opened; nil when closed
+	feeds  []*feed // by source: remotes, the aggregated one last, then files, then what references opened; nil when closed
 	timers map[string]*time.Timer
 	wg     sync.WaitGroup // every goroutine that Run started
 }
 
-// A feed is what a source is read from: a stream or a file.
+// A feed is what a source is read from: a server or a file.
 type feed struct {
-	ads    *ADS
+	remote Remote
 	file   *File
 	err    error              // why it can be neither
 	stream *stream            // the last one, nil before
@@ -83,19 +93,19 @@ func New(o Options) *Client {
 		c.stats = &Stats{}
 	}
 	var sources []Source
-	remote := slices.Clone(o.Streams)
+	remotes := slices.Clone(o.Remotes)
 	if o.ADS != nil {
-		remote = append(remote, o.ADS)
+		remotes = append(remotes, o.ADS)
 	}
-	for _, a := range remote {
-		sources = append(sources, a.source())
-		c.feeds = append(c.feeds, &feed{ads: a})
+	for _, r := range remotes {
+		sources = append(sources, r.source())
+		c.feeds = append(c.feeds, &feed{remote: r})
 	}
 	for i, f := range o.Files {
 		sources = append(sources, Source{Name: f.Path, File: true, Types: []SourceType{f.Type}})
 		c.feeds = append(c.feeds, &feed{file: &o.Files[i]})
 	}
-	if n := len(o.Streams); o.ADS != nil && len(o.ADS.Types) == 0 {
+	if n := len(o.Remotes); o.ADS != nil && len(o.ADS.Types) == 0 {
 		sources[n].Types = unclaimed(slices.Delete(slices.Clone(sources), n, n+1))
 	}
 	c.s = NewSession(SessionOptions{
@@ -266,8 +276,8 @@ func (c *Client) open(o Open) {
 	case c.o.Open == nil:
 		f.err = errors.New("streams of their own are not opened here")
 	default:
-		if f.ads, f.err = c.o.Open(o.From); f.err == nil {
-			f.ads.Single, f.ads.Types = true, []SourceType{t}
+		if f.remote, f.err = c.o.Open(o.From); f.err == nil {
+			f.remote.alone(t)
 		}
 	}
 	c.feeds = append(c.feeds, f) // indexes are given in order
@@ -292,7 +302,7 @@ func (c *Client) connect(ctx context.Context, i int) Happening {
 	}
 	f.stream = newStream(ctx)
 	c.wg.Go(func() {
-		err := f.ads.run(f.stream, func(h Happening) { c.post(ctx.Done(), h) }, i)
+		err := f.remote.run(f.stream, func(h Happening) { c.post(ctx.Done(), h) }, i)
 		c.post(ctx.Done(), StreamLost{i, err, rand.Float64()})
 	})
 	return nil

@@ -13,8 +13,6 @@ import (
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/server"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -142,13 +140,13 @@ func TestStreamsOfSingleTypes(t *testing.T) {
 	w := newWorld(t)
 	w.serve("", server.Options{})
 	w.set(edsCluster("a"), assignment("a", 80), rdsListener(t, "in", "r"), routeTo("r", "a"))
-	var streams []*xds.ADS
+	var remotes []xds.Remote
 	for _, url := range []string{xds.ClusterType, xds.EndpointType, xds.ListenerType, xds.RouteType} {
-		streams = append(streams, &xds.ADS{
-			Name: url, Single: true, Types: []xds.SourceType{{TypeURL: url}}, Targets: []string{w.addr}, Authority: "xds",
+		remotes = append(remotes, &xds.ADS{
+			Name: url, Single: true, Types: []xds.SourceType{{TypeURL: url}}, Services: xds.Servers(w.addr),
 		})
 	}
-	w.connect(xds.Options{Streams: streams})
+	w.connect(xds.Options{Remotes: remotes})
 	w.wait("the listener with all it needs", func() bool {
 		s := w.last()
 		return s.Listeners["in"] != nil && s.Routes["r"] != nil && s.Clusters["a"] != nil && s.Endpoints["a"] != nil
@@ -173,10 +171,10 @@ func TestDeadTargetIsPassedOver(t *testing.T) {
 	w := newWorld(t)
 	w.serve("", server.Options{})
 	w.set(edsCluster("a"), assignment("a", 80))
-	w.connect(xds.Options{ADS: &xds.ADS{Targets: []string{dead, w.addr}}})
+	w.connect(xds.Options{ADS: &xds.ADS{Services: xds.Servers(dead, w.addr)}})
 	w.wait("the cluster", func() bool { return w.last().Clusters["a"] != nil })
-	if f := w.client.Stats().Type(xds.ClusterType).Failure.Load(); f == 0 {
-		t.Error("update_failure is 0")
+	if f := w.client.Stats().Type(xds.ClusterType).Failure.Load(); f != 0 {
+		t.Errorf("update_failure is %d: the next one was not tried at once", f)
 	}
 }
 
@@ -190,10 +188,10 @@ func TestDialAndUnixSocket(t *testing.T) {
 	w.serveOn(l, "", server.Options{})
 	w.set(edsCluster("a"), assignment("a", 80))
 	for name, ads := range map[string]*xds.ADS{
-		"target": {Targets: []string{"unix:" + path}},
-		"dial": {Dial: func(context.Context) (*grpc.ClientConn, error) {
-			return grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		}},
+		"target": {Services: xds.Servers("unix:" + path)},
+		"dial": {Services: []xds.Service{{Name: "xds", Dial: func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.note(func() { w.snaps = nil })

@@ -14,7 +14,7 @@ import (
 )
 
 // delta is a stream of the incremental protocol to the world's server.
-func (w *world) delta() *xds.ADS { return &xds.ADS{Delta: true, Targets: []string{w.addr}} }
+func (w *world) delta() *xds.ADS { return &xds.ADS{Delta: true, Services: xds.Servers(w.addr)} }
 
 func TestDeltaPushIsServedAndAcknowledged(t *testing.T) {
 	w := newWorld(t)
@@ -106,13 +106,13 @@ func TestDeltaStreamsOfSingleTypes(t *testing.T) {
 	w := newWorld(t)
 	w.serve("", server.Options{})
 	w.set(edsCluster("a"), assignment("a", 80), rdsListener(t, "in", "r"), routeTo("r", "a"))
-	var streams []*xds.ADS
+	var streams []xds.Remote
 	for i, url := range []string{xds.ClusterType, xds.EndpointType, xds.ListenerType, xds.RouteType} {
 		streams = append(streams, &xds.ADS{
-			Name: url, Single: true, Delta: i != 2, Types: []xds.SourceType{{TypeURL: url}}, Targets: []string{w.addr},
+			Name: url, Single: true, Delta: i != 2, Types: []xds.SourceType{{TypeURL: url}}, Services: xds.Servers(w.addr),
 		})
 	}
-	w.connect(xds.Options{Streams: streams})
+	w.connect(xds.Options{Remotes: streams})
 	w.wait("the listener with all it needs", func() bool {
 		s := w.last()
 		return s.Listeners["in"] != nil && s.Routes["r"] != nil && s.Clusters["a"] != nil && s.Endpoints["a"] != nil

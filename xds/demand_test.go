@@ -18,7 +18,7 @@ func TestClustersOnDemand(t *testing.T) {
 				w.set(edsCluster("a"), edsCluster("b"), assignment("a", 80), assignment("b", 80))
 				found := map[string]bool{}
 				w.connect(xds.Options{
-					ADS: &xds.ADS{Targets: []string{w.addr}, Delta: delta, Types: []xds.SourceType{
+					ADS: &xds.ADS{Services: xds.Servers(w.addr), Delta: delta, Types: []xds.SourceType{
 						{TypeURL: xds.ClusterType, OnDemand: onDemand}, {TypeURL: xds.EndpointType}, {TypeURL: xds.ListenerType},
 					}},
 					Resolved: func(r xds.Resolved) { w.note(func() { found[r.Ref.Name] = r.Found }) },

@@ -102,7 +102,7 @@ func TestFileBesideTheStream(t *testing.T) {
 	w.serve("", server.Options{AllowInconsistent: true})
 	w.set(edsCluster("ignored"), rdsListener(t, "in", "r"), routeTo("r", "a"))
 	w.connect(xds.Options{
-		ADS:   &xds.ADS{Targets: []string{w.addr}},
+		ADS:   &xds.ADS{Services: xds.Servers(w.addr)},
 		Files: []xds.File{{Path: path, Type: xds.SourceType{TypeURL: xds.ClusterType}}},
 	})
 	w.wait("the listener of the stream and the cluster of the file", func() bool {

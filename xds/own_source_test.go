@@ -49,10 +49,10 @@ func TestReferencesToOwnSources(t *testing.T) {
 
 	var opened []extension.Source
 	w.connect(xds.Options{
-		ADS: &xds.ADS{Targets: []string{w.addr}},
-		Open: func(src extension.Source) (*xds.ADS, error) {
+		ADS: &xds.ADS{Services: xds.Servers(w.addr)},
+		Open: func(src extension.Source) (xds.Remote, error) {
 			opened = append(opened, src)
-			return &xds.ADS{Targets: []string{w.addr}, Delta: src.Delta}, nil
+			return &xds.ADS{Services: xds.Servers(w.addr), Delta: src.Delta}, nil
 		},
 	})
 	w.wait("all of it", func() bool {

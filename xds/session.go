@@ -31,6 +31,8 @@ type Source struct {
 	Types []SourceType
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
 	NodeAlways bool
+	// RetryBase and RetryMax bound the interval between tries; 0 is the session's.
+	RetryBase, RetryMax time.Duration
 }
 
 // A SourceType is one type that a source serves.
@@ -210,13 +212,37 @@ func (s *Session) start() {
 
 // settle brings everything else in line with what just changed: the snapshot, then the answers owed and the subscriptions.
 func (s *Session) settle() {
+	n := len(s.out)
 	if next := s.assemble(); next != nil {
 		s.publish(next)
+		s.connectLast(n)
 	}
 	for _, t := range s.types {
 		s.request(t)
 	}
 	s.tell()
+}
+
+// connectLast moves what opens sources to the end of the actions from n on: they are reached through clusters that the snapshot
+// before may bring.
+func (s *Session) connectLast(n int) {
+	opens := func(a Action) bool {
+		switch a.(type) {
+		case Open, Connect:
+			return true
+		}
+		return false
+	}
+	var last []Action
+	for _, a := range s.out[n:] {
+		if opens(a) {
+			last = append(last, a)
+		}
+	}
+	if len(last) > 0 {
+		s.out = append(s.out[:n], slices.DeleteFunc(s.out[n:], opens)...)
+		s.out = append(s.out, last...)
+	}
 }
 
 // publish hands out a snapshot.

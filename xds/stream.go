@@ -59,9 +59,12 @@ func (s *Session) lost(w StreamLost) {
 	if w.Err != nil {
 		c.err = w.Err.Error()
 	}
-	interval := s.o.RetryMax
-	if n := c.failures; n < 30 && s.o.RetryBase<<n < s.o.RetryMax {
-		interval = s.o.RetryBase << n
+	base, interval := s.o.RetryBase, s.o.RetryMax
+	if c.RetryBase > 0 {
+		base, interval = c.RetryBase, max(c.RetryMax, c.RetryBase)
+	}
+	if n := c.failures; n < 30 && base<<n < interval {
+		interval = base << n
 	}
 	c.failures++
 	wait := max(time.Duration(float64(interval)*min(max(w.Jitter, 0), 1)), time.Millisecond)

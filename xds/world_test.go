@@ -29,6 +29,7 @@ type world struct {
 	changed chan struct{} // closed and replaced whenever something below changes
 	snaps   []*config.Snapshot
 	answers []server.Answer
+	logs    chan<- string // of the client, besides; may be nil
 }
 
 func newWorld(t testing.TB) *world {
@@ -103,8 +104,8 @@ func (w *world) connect(o xds.Options) {
 	}
 	o.RetryBase = time.Millisecond
 	o.Logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m"}), logged{w}, zap.DebugLevel))
-	if len(o.Files)+len(o.Streams) == 0 && o.ADS == nil {
-		o.ADS = &xds.ADS{Targets: []string{w.addr}}
+	if len(o.Files)+len(o.Remotes) == 0 && o.ADS == nil {
+		o.ADS = &xds.ADS{Services: xds.Servers(w.addr)}
 	}
 	w.client = xds.New(o)
 	background(w.t, func(ctx context.Context) error { _ = w.client.Run(ctx); return nil })
@@ -115,6 +116,10 @@ type logged struct{ w *world }
 
 func (l logged) Write(p []byte) (int, error) {
 	l.w.note(func() {})
+	select {
+	case l.w.logs <- string(p):
+	default:
+	}
 	return len(p), nil
 }
 

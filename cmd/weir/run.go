@@ -199,6 +199,6 @@ func (p *process) build() (err error) {
 	if err != nil {
 		return err
 	}
-	p.xds, err = p.l.client(p.o, xds.Options{Apply: p.apply, Logger: p.log.Named("xds")}, mark)
+	p.xds, err = p.l.client(p.o, xds.Options{Apply: p.apply, Logger: p.log.Named("xds")}, &reach{p.l.clusters, p.proxy.Clusters(), mark})
 	return err
 }

@@ -54,7 +54,13 @@ func (s *Source) summary() string {
 	if s == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%+v", *s)
+	flat := *s
+	flat.API = nil
+	text := fmt.Sprintf("%+v", flat)
+	if s.API != nil {
+		text += fmt.Sprintf(" by %+v", *s.API)
+	}
+	return text
 }
 
 func summary(b *Bootstrap) string {

@@ -2,12 +2,13 @@ package bootstrap
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"github.com/weirproxy/weir/config/core"
+	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/yamlproto"
 )
 
@@ -18,8 +19,8 @@ type SourceKind uint8
 const (
 	// Aggregated: the ADS stream.
 	Aggregated SourceKind = iota
-	// GRPC: a stream of its own to Services.
-	GRPC
+	// API: a control plane of its own.
+	API
 	// Path: a file that is watched.
 	Path
 )
@@ -27,8 +28,8 @@ const (
 // String names the kind as the proto does.
 func (k SourceKind) String() string {
 	switch k {
-	case GRPC:
-		return "grpc"
+	case API:
+		return "api_config_source"
 	case Path:
 		return "path_config_source"
 	default:
@@ -42,45 +43,29 @@ const defaultFetchTimeout = 15 * time.Second
 // Source is a compiled ConfigSource.
 type Source struct {
 	Kind SourceKind
-	// Services are the control planes to try, in this order; for GRPC, and for the ADS stream itself.
-	Services []Service
+	// API is how the control plane is asked; for API, and for the ADS stream itself.
+	API *core.API
 	// Path is the watched file, and Watch the directory whose changes count besides its own (watched_directory), if any; for Path.
 	Path, Watch string
 	// InitialFetchTimeout is how long a start waits for the first answer; 0 waits for ever.
 	InitialFetchTimeout time.Duration
-	// Delta speaks the incremental protocol (api_type: DELTA_GRPC).
-	Delta bool
-	// NodeOnFirstOnly sends the node with the first request of a stream only (set_node_on_first_message_only).
-	NodeOnFirstOnly bool
 }
-
-// Service is one gRPC control plane, reached through a static cluster.
-type Service struct {
-	Cluster   string
-	Authority string // ":authority"; default: the cluster's name
-	Metadata  []Header
-}
-
-// Header is one header that every stream carries.
-type Header struct{ Name, Value string }
 
 func (d *decoder) sources() (ads, lds, cds *Source) {
 	dr := d.m.GetDynamicResources()
 	const path = "dynamic_resources"
 	if a := dr.GetAdsConfig(); a != nil {
 		ads = d.api(path+".ads_config", a)
-		switch a.GetApiType() {
-		case corev3.ApiConfigSource_GRPC:
-		case corev3.ApiConfigSource_AGGREGATED_GRPC:
-			d.fail(path+".ads_config.api_type", "AGGREGATED_GRPC says that the ADS stream is used, this is the ADS stream: want GRPC")
-		case corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
-			d.fail(path+".ads_config.api_type",
-				"AGGREGATED_DELTA_GRPC says that the ADS stream is used, this is the ADS stream: want DELTA_GRPC")
+		switch {
+		case ads.API.Aggregated:
+			d.fail(path+".ads_config.api_type", "%s says that the ADS stream is used, this is the ADS stream: want GRPC or DELTA_GRPC", a.GetApiType())
+		case ads.API.REST:
+			d.fail(path+".ads_config.api_type", "REST has no aggregated service: want GRPC or DELTA_GRPC")
 		}
 	}
 	lds = d.source(path+".lds_config", dr.GetLdsConfig())
 	cds = d.source(path+".cds_config", dr.GetCdsConfig())
-	if ads != nil || lds != nil && lds.Kind == GRPC || cds != nil && cds.Kind == GRPC {
+	if ads != nil || lds != nil && lds.Kind == API || cds != nil && cds.Kind == API {
 		for _, f := range []struct{ name, value string }{{"id", d.m.GetNode().GetId()}, {"cluster", d.m.GetNode().GetCluster()}} {
 			if f.value == "" {
 				d.fail("node."+f.name, "node.%s is empty: a control plane needs it to know this process", f.name)
@@ -98,17 +83,17 @@ func (d *decoder) source(path string, c *corev3.ConfigSource) *Source {
 	switch k := c.GetConfigSourceSpecifier().(type) {
 	case *corev3.ConfigSource_Ads:
 		d.needADS(path + ".ads")
+	case *corev3.ConfigSource_Self:
+		d.needADS(path + ".self")
 	case *corev3.ConfigSource_PathConfigSource:
 		s.Kind, s.Path, s.Watch = Path, k.PathConfigSource.GetPath(), k.PathConfigSource.GetWatchedDirectory().GetPath()
 	case *corev3.ConfigSource_Path:
 		s.Kind, s.Path = Path, k.Path
 	case *corev3.ConfigSource_ApiConfigSource:
 		path := path + ".api_config_source"
-		switch k.ApiConfigSource.GetApiType() {
-		case corev3.ApiConfigSource_AGGREGATED_GRPC, corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
+		if s = d.api(path, k.ApiConfigSource); s.API.Aggregated {
 			d.needADS(path)
-		default:
-			s = d.api(path, k.ApiConfigSource)
+			s.Kind, s.API = Aggregated, nil
 		}
 	}
 	if t := c.GetInitialFetchTimeout(); t != nil {
@@ -126,42 +111,25 @@ func (d *decoder) needADS(path string) {
 	}
 }
 
-// api reads the control planes of a gRPC stream. Each must be a static cluster that needs no control plane itself.
+// api reads how a control plane is reached. Each cluster must be a static one that needs no control plane itself.
 func (d *decoder) api(path string, a *corev3.ApiConfigSource) *Source {
-	s := &Source{Kind: GRPC, InitialFetchTimeout: defaultFetchTimeout, NodeOnFirstOnly: a.GetSetNodeOnFirstMessageOnly()}
-	s.Delta = a.GetApiType() == corev3.ApiConfigSource_DELTA_GRPC
-	if (s.Delta || a.GetApiType() == corev3.ApiConfigSource_GRPC) && len(a.GetGrpcServices()) == 0 {
-		d.fail(path+".grpc_services", "no gRPC service is named")
+	var l fielderr.List
+	s := &Source{Kind: API, InitialFetchTimeout: defaultFetchTimeout, API: core.DecodeAPI(&l, path, a)}
+	for _, e := range fielderr.All(l.Err()) {
+		d.errs = append(d.errs, d.x.Wrap(e.Path, e.Err))
 	}
-	for i, g := range a.GetGrpcServices() {
-		at := path + ".grpc_services[" + strconv.Itoa(i) + "]"
-		if g.GetEnvoyGrpc() == nil {
-			continue // google_grpc is reported by the support table, neither by PGV
-		}
-		e := g.GetEnvoyGrpc()
-		sv := Service{Cluster: e.GetClusterName(), Authority: e.GetAuthority()}
-		if sv.Authority == "" {
-			sv.Authority = sv.Cluster
-		}
-		for j, h := range g.GetInitialMetadata() {
-			value := h.GetValue()
-			if value == "" {
-				value = string(h.GetRawValue())
-			}
-			if strings.Contains(value, "%") {
-				d.fail(at+".initial_metadata["+strconv.Itoa(j)+"].value", "substitutions (%%…%%) are not supported here")
-			}
-			sv.Metadata = append(sv.Metadata, Header{Name: strings.ToLower(h.GetKey()), Value: value})
-		}
-		d.checkControlPlane(at+".envoy_grpc.cluster_name", sv.Cluster)
-		s.Services = append(s.Services, sv)
+	for i, name := range s.API.Clusters {
+		d.checkControlPlane(fielderr.Index(path+".cluster_names", i), name)
+	}
+	for i := range s.API.Services {
+		d.checkControlPlane(fielderr.Index(path+".grpc_services", i)+".envoy_grpc.cluster_name", s.API.Services[i].Cluster)
 	}
 	return s
 }
 
 func (d *decoder) checkControlPlane(path, name string) {
 	if name == "" {
-		return // PGV says so
+		return // told already, or google_grpc
 	}
 	clusters := d.m.GetStaticResources().GetClusters()
 	for _, c := range clusters {

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -41,7 +40,7 @@ func DecodeSource(l *fielderr.List, path string, c *corev3.ConfigSource) (src ex
 			l.Addf(path+".path_config_source.path", "unset")
 		}
 	case *corev3.ConfigSource_ApiConfigSource:
-		src = apiSource(l, path+".api_config_source", k.ApiConfigSource)
+		src = sourceOf(l, path+".api_config_source", k.ApiConfigSource)
 	default:
 		l.Addf(path, "unset (use ads, api_config_source or path_config_source)")
 	}
@@ -56,45 +55,3 @@ func DecodeSource(l *fielderr.List, path string, c *corev3.ConfigSource) (src ex
 
 // maxFetch bounds initial_fetch_timeout, far beyond what the warming deadline leaves of it.
 const maxFetch = 24 * time.Hour
-
-// apiSource reads a stream of its own. It goes to one control plane.
-func apiSource(l *fielderr.List, path string, a *corev3.ApiConfigSource) (src extension.Source) {
-	switch a.GetApiType() {
-	case corev3.ApiConfigSource_AGGREGATED_GRPC, corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC:
-		return src
-	case corev3.ApiConfigSource_GRPC:
-	case corev3.ApiConfigSource_DELTA_GRPC:
-		src.Delta = true
-	default:
-		return src // the support table says so
-	}
-	if n := len(a.GetGrpcServices()); n != 1 {
-		l.Addf(path+".grpc_services", "want one service, found %d", n)
-		return src
-	}
-	g := a.GetGrpcServices()[0]
-	if g.GetEnvoyGrpc() == nil {
-		return src // likewise
-	}
-	src.Cluster, src.Authority = g.GetEnvoyGrpc().GetClusterName(), g.GetEnvoyGrpc().GetAuthority()
-	if src.Cluster == "" {
-		l.Addf(path+".grpc_services[0].envoy_grpc.cluster_name", "unset")
-	}
-	if src.Authority == "" {
-		src.Authority = src.Cluster
-	}
-	src.NodeAlways = !a.GetSetNodeOnFirstMessageOnly()
-	var b strings.Builder
-	for i, h := range g.GetInitialMetadata() {
-		v := h.GetValue()
-		if v == "" {
-			v = string(h.GetRawValue())
-		}
-		if strings.Contains(v, "%") || strings.Contains(v+h.GetKey(), "\x00") {
-			l.Addf(fielderr.Index(path+".grpc_services[0].initial_metadata", i)+".value", "substitutions (%%…%%) are not supported here")
-		}
-		b.WriteString(strings.ToLower(h.GetKey()) + "\x00" + v + "\x00")
-	}
-	src.Metadata = b.String()
-	return src
-}

@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
@@ -39,14 +40,27 @@ func TestDecodeSource(t *testing.T) {
 	f(`{"path":"/a"}`, extension.Source{Path: "/a"}, "")
 	f(`{"path_config_source":{"path":"/a/b","watched_directory":{"path":"/a"}},"initial_fetch_timeout":"0s"}`,
 		extension.Source{Path: "/a/b", Watch: "/a", FetchTimeout: -1}, "")
-	f(`{"api_config_source":{"api_type":"GRPC","set_node_on_first_message_only":true,"grpc_services":[{"envoy_grpc":{"cluster_name":"agent"},
-		"initial_metadata":[{"key":"K","value":"v"}]}]},"initial_fetch_timeout":"2s"}`,
-		extension.Source{Cluster: "agent", Authority: "agent", Metadata: "k\x00v\x00", FetchTimeout: 2 * time.Second}, "")
-	f(`{"api_config_source":{"api_type":"GRPC","grpc_services":[{"envoy_grpc":{"cluster_name":"agent","authority":"x"}}]}}`,
-		extension.Source{Cluster: "agent", Authority: "x", NodeAlways: true}, "")
+	own := func(text string, fetch time.Duration, want extension.Source) {
+		t.Helper()
+		m := &corev3.ApiConfigSource{}
+		if err := protojson.Unmarshal([]byte(text), m); err != nil {
+			t.Fatal(err)
+		}
+		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.API, want.FetchTimeout = string(b), fetch
+		f(`{"api_config_source":`+text+`,"initial_fetch_timeout":"2s"}`, want, "")
+	}
+	own(`{"api_type":"GRPC","set_node_on_first_message_only":true,"grpc_services":[{"envoy_grpc":{"cluster_name":"agent"},
+		"initial_metadata":[{"key":"K","value":"v"}]}]}`, 2*time.Second, extension.Source{Cluster: "agent"})
+	own(`{"api_type":"DELTA_GRPC","grpc_services":[{"google_grpc":{"target_uri":"h:1","stat_prefix":"p"}}]}`, 2*time.Second,
+		extension.Source{Cluster: "h:1", Delta: true, NodeAlways: true})
+	own(`{"api_type":"REST","cluster_names":["r"],"refresh_delay":"5s"}`, 2*time.Second, extension.Source{Cluster: "r", NodeAlways: true})
 	f(`{}`, none, "c: unset (use ads, api_config_source or path_config_source)")
 	f(`{"path_config_source":{}}`, none, "c.path_config_source.path: unset")
-	f(`{"api_config_source":{"api_type":"GRPC"}}`, none, "c.api_config_source.grpc_services: want one service, found 0")
+	f(`{"api_config_source":{"api_type":"GRPC"}}`, none, "c.api_config_source.grpc_services: no gRPC service is named")
 	f(`{"path_config_source":{"path":"/a"},"initial_fetch_timeout":"-1s"}`, none, "c.initial_fetch_timeout: negative duration -1s")
 }
 

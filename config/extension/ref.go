@@ -8,7 +8,7 @@ type Ref struct {
 	Source        Source
 }
 
-// A Source says where one resource comes from when its reference says so itself, (Envoy: ConfigSource).
+// A Source says where one resource comes from when its reference says so itself (Envoy: ConfigSource).
 // The zero Source is where all resources of the type come from: the aggregated stream. Equal Sources are one source. At most one of
 // Static, Path and Cluster is set.
 type Source struct {
@@ -16,10 +16,10 @@ type Source struct {
 	Static bool
 	// Path is a file (path_config_source), and Watch the directory whose changes count besides its own (watched_directory).
 	Path, Watch string
-	// Cluster is the static cluster of a control plane that a stream of its own goes to (api_config_source), Authority the stream's
-	// ":authority", and Metadata its initial metadata: keys and values, each ended by a NUL byte.
-	Cluster, Authority, Metadata string
-	// Delta speaks the incremental protocol (api_type: DELTA_GRPC).
+	// Cluster is a control plane of its own (api_config_source): the static cluster by which it is reached first, or its target. API is
+	// the whole message, for core.SourceAPI.
+	Cluster, API string
+	// Delta speaks the incremental protocol.
 	Delta bool
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
 	NodeAlways bool

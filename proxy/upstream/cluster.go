@@ -35,6 +35,7 @@ type Cluster struct {
 	exact      atomic.Bool // there are connections only one client can use
 	unresolved atomic.Bool // DNS has given no address
 	gen        atomic.Uint32
+	turn       atomic.Uint64 // of Dial
 	removed    atomic.Bool
 	original   *original // of an ORIGINAL_DST cluster
 	dstHeader  atomic.Pointer[header.Name]

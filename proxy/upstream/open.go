@@ -167,7 +167,11 @@ func (c *Cluster) dial(ctx context.Context, h *Host, o *OpenInfo, raw bool) (*li
 	} else {
 		// Without ctx: waiting for its end would start a goroutine, and a connection
 		// that comes too late for this request is good for the next.
-		s, err = netio.Dial(undying{ctx}, to, opts)
+		wait := ctx
+		if !o.Abortable {
+			wait = undying{ctx}
+		}
+		s, err = netio.Dial(wait, to, opts)
 	}
 	if err == nil {
 		var l *link

@@ -165,6 +165,7 @@ func (c *Cluster) target(cfg *cluster.Cluster, h *Host, o *OpenInfo, raw bool) *
 		t.SANs = []secret.SANMatcher{secret.ExactHost(o.SAN)}
 	}
 	if raw {
+		t.Fallback = o.ALPN
 		return t
 	}
 	switch cfg.HTTP.Protocol {

@@ -50,6 +50,8 @@ type OpenInfo struct {
 	SNI         string         // the server name that TLS sends instead of the configured one (auto_sni); "" leaves that
 	SAN         string         // what the certificate must be good for, besides the configured names (auto_san_validation); "" is none
 	Loop        int            // the event loop of the downstream connection: one that waits there is preferred
+	ALPN        []string       // for raw bytes: what TLS offers when the transport socket names no protocols
+	Abortable   bool           // for raw bytes: the end of ctx ends the dialling
 }
 
 // Failure is how an attempt failed, other than by a status code.

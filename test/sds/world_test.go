@@ -84,10 +84,10 @@ func newWorld(t *testing.T, o options) *world {
 	w.background(func(ctx context.Context) { _ = w.proxy.Run(ctx) })
 	dec := w.decoder(o.statics)
 	w.xds = xds.New(xds.Options{
-		Node: &corev3.Node{Id: "gw-1"}, ADS: &xds.ADS{Targets: []string{w.addr}}, Static: o.static,
+		Node: &corev3.Node{Id: "gw-1"}, ADS: &xds.ADS{Services: xds.Servers(w.addr)}, Static: o.static,
 		Decode: func(url string, a *anypb.Any) (*config.Resource, error) { return dec.Decode(url, a, false) },
-		Open: func(src extension.Source) (*xds.ADS, error) {
-			return &xds.ADS{Name: src.Cluster, Targets: []string{w.addr}}, nil
+		Open: func(src extension.Source) (xds.Remote, error) {
+			return &xds.ADS{Name: src.Cluster, Services: xds.Servers(w.addr)}, nil
 		},
 		Apply: func(s *config.Snapshot) error {
 			err := w.proxy.Apply(s)
