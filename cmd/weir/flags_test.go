@@ -152,3 +152,16 @@ func TestIgnoredFlagsAreTold(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestBehindDash: what stands behind "--" is a launcher's own; what stands before it is still an error when it is no flag.
+func TestBehindDash(t *testing.T) {
+	for _, verb := range [][]string{nil, {"run"}} {
+		args := append(verb, "--config-yaml", tiny, "--mode", "validate")
+		if code, out, errs := weir(t, append(args, "--", "--run-id", "20260101", "validate")...); code != 0 {
+			t.Errorf("%v: exit %d\n%s%s", verb, code, out, errs)
+		}
+		if code, _, errs := weir(t, append(args, "word", "--", "--run-id")...); code != 1 || !strings.Contains(errs, `"word"`) {
+			t.Errorf("%v: exit %d\n%s", verb, code, errs)
+		}
+	}
+}

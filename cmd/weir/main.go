@@ -67,16 +67,25 @@ func command() *cobra.Command {
 		Short:         "An L7 transparent proxy, configured by Envoy's v3 API",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          beforeDash,
 		Version:       version,
 		RunE:          verb,
 	}
 	o.add(root.Flags())
 	runCmd := &cobra.Command{
-		Use: "run", Short: "Run the proxy (the same as without a verb)", Args: cobra.NoArgs,
+		Use: "run", Short: "Run the proxy (the same as without a verb)", Args: beforeDash,
 		RunE: verb,
 	}
 	o.add(runCmd.Flags())
 	root.AddCommand(runCmd, validateCommand(), interceptCommand(), xdsCommand(), demoCommand())
 	return root
+}
+
+// beforeDash refuses what is no flag, but lets pass what stands behind "--", as Envoy does: launchers put words of their own there
+// (func-e: "-- --run-id ID", to find its processes by).
+func beforeDash(c *cobra.Command, args []string) error {
+	if n := c.ArgsLenAtDash(); n >= 0 {
+		args = args[:n]
+	}
+	return cobra.NoArgs(c, args)
 }
