@@ -77,7 +77,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 	}
 	o := listener.Options{
 		Log: p.log, Stats: p.scope, Context: p.buildContext(),
-		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
+		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids, Limit: p.limit,
 	}
 	l, err := listener.New(m, o)
 	if old != nil && errors.Is(err, unix.EADDRINUSE) {

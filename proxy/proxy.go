@@ -38,6 +38,7 @@ type Options struct {
 	OwnMark   uint32                                  // SO_MARK of upstream sockets, so that interception leaves them alone
 	Workers   int                                     // listening sockets per address, and event loops; 0: GOMAXPROCS
 	DrainTime time.Duration                           // how long removed listeners' connections may go on; 0: 600 s
+	MaxConns  uint64                                  // downstream connections at once, over all listeners; 0: no limit
 }
 
 // A Proxy is the data plane of a process.
@@ -58,6 +59,7 @@ type Proxy struct {
 	secrets *secrets
 
 	ids    atomic.Uint64 // numbers connections
+	limit  *listener.Limit
 	shared filters.Shared
 
 	draining atomic.Bool // what is added from now on does not accept
@@ -101,8 +103,8 @@ func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
-		secrets: newSecrets(o.Log, root),
-		routes:  map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
+		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
+		routes: map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
 	p.up = upstream.NewManager(upstream.Options{
 		Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark,

@@ -41,6 +41,9 @@ type Bootstrap struct {
 	ADS, LDS, CDS *Source
 	// Runtime has the values of the static runtime layers by flattened key ("a.b"), a later layer over an earlier one.
 	Runtime map[string]*structpb.Value
+	// MaxConnections is how many downstream connections there may be at once; 0 is no limit (Envoy: the resource monitor
+	// envoy.resource_monitors.global_downstream_max_connections).
+	MaxConnections uint64
 	// Findings are the fields that were accepted and are not implemented (empty in mode Reject).
 	Findings []support.Finding
 	// Proto is the merged message, for /config_dump.
@@ -125,6 +128,7 @@ func parse(texts []text, o Options) (*Bootstrap, error) {
 	b.Admin = d.admin()
 	b.Static = d.static()
 	b.Runtime = d.runtime()
+	b.MaxConnections = d.maxConnections()
 	b.ADS, b.LDS, b.CDS = d.sources()
 	if len(d.errs) > 0 {
 		return nil, d.errs.Sorted()

@@ -73,6 +73,9 @@ func summary(b *Bootstrap) string {
 	for _, k := range slices.Sorted(maps.Keys(b.Runtime)) {
 		fmt.Fprintf(&s, "runtime %s = %v\n", k, b.Runtime[k].AsInterface())
 	}
+	if b.MaxConnections > 0 {
+		fmt.Fprintf(&s, "%d connections at most\n", b.MaxConnections)
+	}
 	for _, list := range [][]yamlproto.Resource{b.Static.Listeners, b.Static.Clusters, b.Static.Secrets} {
 		for _, r := range list {
 			p, _ := r.Index.At("")

@@ -33,6 +33,7 @@ func Decode(p *listenerv3.Listener, ctx *extension.Context) (*Listener, error) {
 		ReusePort:         fielderr.Bool(p.GetEnableReusePort(), true),
 		Backlog:           int(min(p.GetTcpBacklogSize().GetValue(), 1<<31-1)),
 		FiltersTimeout:    l.Duration("listener_filters_timeout", p.GetListenerFiltersTimeout(), defaultFiltersTimeout),
+		IgnoreLimit:       p.GetIgnoreGlobalConnLimit() || p.GetBypassOverloadManager(),
 		ContinueOnTimeout: p.GetContinueOnListenerFiltersTimeout(),
 		BufferLimit:       fielderr.Uint32(p.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
 		StatPrefix:        p.GetStatPrefix(),

@@ -24,6 +24,9 @@ type Listener struct {
 	ReusePort      bool // enable_reuse_port, default true
 	Backlog        int  // tcp_backlog_size; 0 is the system's default
 	Direction      Direction
+	// IgnoreLimit leaves its connections out of the limit that all listeners share (ignore_global_conn_limit,
+	// bypass_overload_manager).
+	IgnoreLimit bool
 
 	Filters           []ListenerFilter // with original_dst and tls_inspector where Envoy adds them itself
 	FiltersTimeout    time.Duration    // default 15 s; 0 waits for ever

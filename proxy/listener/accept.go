@@ -71,6 +71,12 @@ func (l *Listener) takeRest(s *socket) {
 
 // admit starts a connection's goroutine.
 func (l *Listener) admit(s *socket, fd int, from netip.AddrPort) {
+	limit := l.limit()
+	if !limit.take() {
+		_ = unix.Close(fd)
+		l.stats.GlobalCxOverflow.Inc()
+		return
+	}
 	local := s.addr
 	if s.wildcard {
 		local = netip.AddrPort{} // asked for when first needed
@@ -80,7 +86,16 @@ func (l *Listener) admit(s *socket, fd int, from netip.AddrPort) {
 	if err != nil {
 		l.o.Loops.Ended(loop)
 		l.stats.AcceptErrors.Inc()
+		limit.release()
 		return
 	}
-	l.start(s, io)
+	l.start(s, io, limit)
+}
+
+// limit is what bounds this listener's connections together with those of others; nil when it ignores that.
+func (l *Listener) limit() *Limit {
+	if l.current.Load().m.IgnoreLimit {
+		return nil
+	}
+	return l.o.Limit
 }

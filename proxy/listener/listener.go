@@ -65,6 +65,8 @@ type Options struct {
 	// IDs numbers connections, shared by the listeners of a process; nil: each
 	// listener counts for itself.
 	IDs *atomic.Uint64
+	// Limit is shared by the listeners of a process; nil: there is none.
+	Limit *Limit
 }
 
 // A Listener is one Envoy listener at run time.

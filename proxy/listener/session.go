@@ -76,7 +76,7 @@ func (l *Listener) each(f func(*session)) {
 }
 
 // start gives an accepted connection its goroutine.
-func (l *Listener) start(at *socket, io *netio.Socket) {
+func (l *Listener) start(at *socket, io *netio.Socket, limit *Limit) {
 	s := &session{raw: io, shard: at.shard, started: time.Now()}
 	l.serving.Add(1)
 	l.active.Add(1)
@@ -98,6 +98,7 @@ func (l *Listener) start(at *socket, io *netio.Socket) {
 			next.serve(s)
 			next.serving.Done()
 		}
+		limit.release()
 	}()
 }
 
