@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
@@ -27,6 +29,7 @@ const (
 	ListenerURL   = "type.googleapis.com/envoy.config.listener.v3.Listener"
 	RouteURL      = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	SecretURL     = secret.TypeURL
+	ExtensionURL  = core.ExtensionURL
 )
 
 // A ResourceType is one kind of xDS resource.
@@ -73,6 +76,12 @@ func Types() []ResourceType {
 			func(m *routev3.RouteConfiguration, ctx *extension.Context) (string, any, error) {
 				t, err := route.Decode(m, ctx)
 				return m.GetName(), t, err
+			})},
+		{ExtensionURL, "ecds", "extension", false, decode(
+			func(m *corev3.TypedExtensionConfig) string { return m.GetName() },
+			func(m *corev3.TypedExtensionConfig, ctx *extension.Context) (string, any, error) {
+				p, err := core.DecodeExtension(m, ctx)
+				return m.GetName(), p, err
 			})},
 	}
 }

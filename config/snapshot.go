@@ -14,7 +14,7 @@ type Resource struct {
 	Name     string
 	Version  string // of the response that brought it; "" for static ones
 	Static   bool
-	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster, *cluster.Assignment or *secret.Secret
+	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster, *cluster.Assignment, *secret.Secret or *extension.Parsed
 	Refs     []extension.Ref // what must be there before this one can serve
 	Raw      *anypb.Any      // as received: compared by bytes, printed by /config_dump
 	Degraded []string        // fields that were accepted without effect: path and why
@@ -30,6 +30,8 @@ type Snapshot struct {
 	Routes    map[string]*Resource
 	Clusters  map[string]*Resource
 	Endpoints map[string]*Resource
+
+	Extensions map[string]*Resource // what config_discovery refers to, by extension.Ref.Key
 }
 
 // Listener gives a listener's model, nil when there is none.
@@ -51,6 +53,11 @@ func (s *Snapshot) Cluster(name string) *cluster.Cluster {
 // Assignment gives a cluster's endpoints by assignment name, nil when there are none.
 func (s *Snapshot) Assignment(name string) *cluster.Assignment {
 	return value[*cluster.Assignment](s.Endpoints, name)
+}
+
+// Extension gives a discovered configuration by key, nil when there is none.
+func (s *Snapshot) Extension(key string) *extension.Parsed {
+	return value[*extension.Parsed](s.Extensions, key)
 }
 
 func value[T any](m map[string]*Resource, name string) (zero T) {

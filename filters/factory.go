@@ -82,8 +82,12 @@ func newFactory[M proto.Message, C any](k extension.Kind, name string, parse fun
 	return f
 }
 
-// Make builds a parsed extension.
+// Make builds a parsed extension; of one whose configuration is discovered it
+// makes a *Discovered.
 func Make(p extension.Parsed, bc *BuildContext) (any, error) {
+	if d := p.Discovery(); d != nil {
+		return discover(p, d, bc)
+	}
 	b, ok := p.Factory.Build.(Build)
 	if !ok {
 		return nil, fmt.Errorf("%s %q cannot be built here", p.Factory.Kind, p.Name)

@@ -6,6 +6,7 @@ package filters
 import (
 	"go.uber.org/zap"
 
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/config/secret"
 	"github.com/weirproxy/weir/proxy/conn"
@@ -101,17 +102,19 @@ type LogFilter interface {
 // A BuildContext is what a filter may use when it is built.
 type BuildContext struct {
 	Log      *zap.Logger
-	Stats    *stats.Scope                    // the root of all statistics
-	Listener *stats.Scope                    // listener.<address>.
-	HTTP     *stats.Scope                    // http.<stat_prefix>.; set while an HTTP chain is built
-	Clusters *upstream.Manager               // live clusters, found by name
-	Routes   func(name string) *route.Live   // the route table an RDS name stands for
-	Loggers  func(path string) (Sink, error) // files shared by access loggers
-	Shared   *Shared                         // what filters have in common; nil shares nothing
-	Slots    *stream.Slots                   // per-stream state; set while an HTTP chain is built
-	Name     string                          // the filter's name in its chain
-	Draining func() bool
-	Closing  <-chan struct{} // closed when what is being built is torn down
+	Stats    *stats.Scope                  // the root of all statistics
+	Listener *stats.Scope                  // listener.<address>.
+	HTTP     *stats.Scope                  // http.<stat_prefix>.; set while an HTTP chain is built
+	Clusters *upstream.Manager             // live clusters, found by name
+	Routes   func(name string) *route.Live // the route table an RDS name stands for
+	// Extensions gives the live configuration of a key of extension.Discovery; nil discovers none.
+	Extensions func(key string) *extension.Live
+	Loggers    func(path string) (Sink, error) // files shared by access loggers
+	Shared     *Shared                         // what filters have in common; nil shares nothing
+	Slots      *stream.Slots                   // per-stream state; set while an HTTP chain is built
+	Name       string                          // the filter's name in its chain
+	Draining   func() bool
+	Closing    <-chan struct{} // closed when what is being built is torn down
 
 	// Secrets gives the live secret of a key of extension.Context.RequireFrom; it may be empty yet. Keep makes one of a secret
 	// that stands in the configuration itself: again reads it anew when its files change, until done (Closing) is closed.

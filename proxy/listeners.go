@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 	clistener "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters"
@@ -106,9 +107,10 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 func (p *Proxy) buildContext() filters.BuildContext {
 	return filters.BuildContext{
 		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared,
-		Draining: p.draining.Load,
-		Routes:   func(name string) *route.Live { return &p.liveRoute(name).Live },
-		Secrets:  p.secrets.find, Keep: p.secrets.keep,
+		Draining:   p.draining.Load,
+		Routes:     func(name string) *route.Live { return &p.liveRoute(name).Live },
+		Extensions: func(key string) *extension.Live { return &p.liveExtension(key).Live },
+		Secrets:    p.secrets.find, Keep: p.secrets.keep,
 	}
 }
 

@@ -64,12 +64,13 @@ type Proxy struct {
 
 	draining atomic.Bool // what is added from now on does not accept
 
-	mu        sync.Mutex
-	run       context.Context // of Run; nil before. Guarded by mu, like all below
-	routes    map[string]*liveRoute
-	listeners map[string]*live
-	retired   map[*live]struct{} // removed, with connections that still go on
-	wg        sync.WaitGroup
+	mu         sync.Mutex
+	run        context.Context // of Run; nil before. Guarded by mu, like all below
+	routes     map[string]*liveRoute
+	extensions map[string]*liveExtension
+	listeners  map[string]*live
+	retired    map[*live]struct{} // removed, with connections that still go on
+	wg         sync.WaitGroup
 }
 
 // liveRoute is a route table that connection managers look at, by name.
@@ -104,7 +105,7 @@ func New(o Options) (*Proxy, error) {
 		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
-		routes: map[string]*liveRoute{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
+		routes: map[string]*liveRoute{}, extensions: map[string]*liveExtension{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
 	p.up = upstream.NewManager(upstream.Options{
 		Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark,
@@ -167,6 +168,7 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 		errs = append(errs, err)
 	}
 	p.applyRoutes(s)
+	p.applyExtensions(s)
 	errs = append(errs, p.applyListeners(s)...)
 	p.secrets.drop(s)
 	p.noteAddresses()
@@ -244,9 +246,11 @@ func (p *Proxy) applyRoutes(s *config.Snapshot) {
 		}
 	}
 	wanted := map[string]bool{}
-	for _, r := range s.Listeners {
-		for _, ref := range r.Refs {
-			wanted[ref.Key()] = true
+	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Extensions} {
+		for _, r := range owners {
+			for _, ref := range r.Refs {
+				wanted[ref.Key()] = true
+			}
 		}
 	}
 	for name, l := range p.routes {

@@ -98,7 +98,7 @@ func (k *secrets) drop(s *config.Snapshot) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	wanted := map[string]bool{}
-	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Clusters} {
+	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Clusters, s.Extensions} {
 		for _, r := range owners {
 			for _, ref := range r.Refs {
 				if ref.TypeURL == config.SecretURL {

@@ -17,6 +17,9 @@ func (s *Session) finish(t *typeState, r *response) {
 		}
 		switch {
 		case it.skip:
+		case it.err == nil && t.k == ecds && s.misfit(t, it) != nil:
+			it.err = s.misfit(t, it)
+			errs = append(errs, s.refuse(t, r, it))
 		case it.err == nil:
 			s.take(t, it)
 			t.slots[it.res.Name].count(Counters{Attempt: 1, Success: 1})
@@ -125,7 +128,7 @@ func (s *Session) remove(t *typeState, name string) {
 		return
 	}
 	o.gone, o.version = true, ""
-	if t.full && o.want != nil {
+	if (t.full || t.leaves) && o.want != nil {
 		o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
 		s.touched(t.k)
 	}

@@ -16,7 +16,8 @@ import (
 //
 //   - a cluster, when its endpoints are;
 //   - a route, when no cluster that it mentions is still warming for the first time;
-//   - a listener, when its routes are, likewise for the clusters it mentions itself, and after the first answer of CDS.
+//   - an extension, when what it refers to is, likewise for the clusters it mentions;
+//   - a listener, when its routes and extensions are, likewise for the clusters it mentions itself, and after the first answer of CDS.
 //
 // Removal comes last: a cluster stays while a listener or route that serves mentions it, a listener stays while a new listener is
 // warming (it may be taking over the address). Routes and endpoints stay as long as something that serves refers to them.
@@ -24,7 +25,9 @@ import (
 func (s *Session) assemble() *config.Snapshot {
 	absent := s.warmClusters()
 	s.warmRoutes(absent)
+	s.warmExtensions(absent)
 	s.warmListeners(absent)
+	s.keepExtensions()
 	s.keepRoutes()
 	s.keepClusters()
 	s.keepEndpoints()
@@ -122,6 +125,9 @@ func (s *Session) warmListeners(absent *nameSet) {
 // waited for again, nor are endpoints that the server says do not exist (Envoy: update_empty).
 func (s *Session) missing(o *slot) string {
 	for _, ref := range o.want.Refs {
+		if ref.Late {
+			continue
+		}
 		r := s.lookup(ref)
 		if r == nil {
 			if o.live == nil || !slices.Contains(o.live.Refs, ref) {
@@ -130,7 +136,7 @@ func (s *Session) missing(o *slot) string {
 			continue
 		}
 		here := r.want
-		if ref.TypeURL == RouteType {
+		if ref.TypeURL == RouteType || ref.TypeURL == ExtensionType {
 			here = r.next
 		}
 		if here != nil || r.gone && ref.TypeURL == EndpointType || (o.live != nil && slices.Contains(o.live.Refs, ref)) {
@@ -245,7 +251,7 @@ func (s *Session) keepClusters() {
 	if len(removed.names) == 0 {
 		return
 	}
-	for _, k := range [...]kind{lds, rds} {
+	for _, k := range [...]kind{lds, rds, ecds} {
 		for _, t := range s.ofKind(k) {
 			for _, user := range t.slots {
 				removed.each(user.next, func(name string) bool {
@@ -265,7 +271,7 @@ func (s *Session) keepClusters() {
 func (s *Session) commit() *config.Snapshot {
 	next, changed := *s.snapshot, false
 	for k, m := range [kinds]*map[string]*config.Resource{
-		sds: &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes,
+		sds: &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, ecds: &next.Extensions,
 	} {
 		same, n := true, 0
 		for _, t := range s.ofKind(kind(k)) {

@@ -37,7 +37,7 @@ func fakeAny(url, name string, words []string, kv map[string]string) *anypb.Any 
 		b = protowire.AppendString(b, v)
 	}
 	put(fakeName, name)
-	for _, k := range []string{"sds", "eds", "rds", "other"} {
+	for _, k := range []string{"sds", "eds", "rds", "ecds", "other"} {
 		for n := range strings.SplitSeq(kv[k], ",") {
 			if n != "" {
 				put(fakeRef, k+" "+n)
@@ -85,7 +85,8 @@ func fakeDecode(_ string, a *anypb.Any) (*config.Resource, error) {
 			k, name, _ := strings.Cut(string(v), " ")
 			name, from, _ := strings.Cut(strings.Replace(name, "~", "@~", 1), "@")
 			from = strings.Replace(from, "@~", "~", 1)
-			r.Refs = append(r.Refs, extension.Ref{TypeURL: urlOf(k), Name: name, Source: fakeSource(from)})
+			name, late := strings.CutSuffix(name, "?")
+			r.Refs = append(r.Refs, extension.Ref{TypeURL: urlOf(k), Name: name, Source: fakeSource(from), Late: late})
 		case fakeBad:
 			return nil, errors.New(string(v))
 		case fakePanic:

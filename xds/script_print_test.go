@@ -125,6 +125,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 		{"eds", n.Endpoints, w.snap.Endpoints},
 		{"lds", n.Listeners, w.snap.Listeners},
 		{"rds", n.Routes, w.snap.Routes},
+		{"ecds", n.Extensions, w.snap.Extensions},
 	} {
 		var l []string
 		for _, name := range slices.Sorted(maps.Keys(m.now)) {
@@ -138,13 +139,16 @@ func (w *world) printPublish(n *config.Snapshot) {
 			}
 			l = append(l, name+"@"+v+star)
 		}
-		if m.word != "sds" || len(m.now)+len(m.old) > 0 {
+		if !optional[m.word] || len(m.now)+len(m.old) > 0 {
 			fmt.Fprintf(&w.b, " %s[%s]", m.word, strings.Join(l, " "))
 		}
 	}
 	w.b.WriteString("\n")
 	w.snap = n
 }
+
+// optional are the types that scripts show only where they occur.
+var optional = map[string]bool{"sds": true, "ecds": true}
 
 func (w *world) status() {
 	st := w.s.Status()
@@ -153,7 +157,7 @@ func (w *world) status() {
 		w.printf("source %s connected=%v since=%v failures=%d err=%q", s.Name, s.Connected, s.Since.Sub(epoch), s.Failures, s.Err)
 	}
 	for _, t := range st.Types {
-		if len(t.Resources) == 0 && (t.Source == "" || t.Short == "sds") {
+		if len(t.Resources) == 0 && (t.Source == "" || optional[t.Short]) {
 			continue
 		}
 		c := t.Counters

@@ -17,6 +17,7 @@ package xds
 import (
 	clusterservice "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
 	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
+	extensionservice "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
@@ -31,6 +32,8 @@ const (
 	ListenerType = config.ListenerURL
 	RouteType    = config.RouteURL
 	SecretType   = config.SecretURL
+
+	ExtensionType = config.ExtensionURL
 )
 
 // kind numbers the resource types in the order they are applied: make before break (Envoy: eventual consistency considerations).
@@ -42,26 +45,29 @@ const (
 	eds
 	lds
 	rds
+	ecds
 	kinds
 )
 
 // row is what the protocol says about one type.
 type row struct {
-	url   string
-	short string // as in Envoy's statistics: cds, eds …
-	noun  string // for people
-	full  bool   // subscribed by wildcard; a SotW response lists every resource, and what it lacks is removed
-	owner []kind // the types whose Refs name resources of this one, for types that are not full
-	rpc   string // of the service that serves this type alone
+	url    string
+	short  string // as in Envoy's statistics: cds, eds …
+	noun   string // for people
+	full   bool   // subscribed by wildcard; a SotW response lists every resource, and what it lacks is removed
+	owner  []kind // the types whose Refs name resources of this one, for types that are not full
+	leaves bool   // a removal takes it away though something refers to it; what serves of other types not full stays
+	rpc    string // of the service that serves this type alone
 }
 
 // rows is the table of types; a test holds it to config.Types.
 var rows = [kinds]row{
-	sds: {url: SecretType, short: "sds", noun: "secret", owner: []kind{cds, lds}, rpc: secretservice.SecretDiscoveryService_StreamSecrets_FullMethodName},
-	cds: {url: ClusterType, short: "cds", noun: "cluster", full: true, rpc: clusterservice.ClusterDiscoveryService_StreamClusters_FullMethodName},
-	eds: {url: EndpointType, short: "eds", noun: "endpoints", owner: []kind{cds}, rpc: endpointservice.EndpointDiscoveryService_StreamEndpoints_FullMethodName},
-	lds: {url: ListenerType, short: "lds", noun: "listener", full: true, rpc: listenerservice.ListenerDiscoveryService_StreamListeners_FullMethodName},
-	rds: {url: RouteType, short: "rds", noun: "route", owner: []kind{lds}, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
+	sds:  {url: SecretType, short: "sds", noun: "secret", owner: []kind{cds, lds, ecds}, rpc: secretservice.SecretDiscoveryService_StreamSecrets_FullMethodName},
+	cds:  {url: ClusterType, short: "cds", noun: "cluster", full: true, rpc: clusterservice.ClusterDiscoveryService_StreamClusters_FullMethodName},
+	eds:  {url: EndpointType, short: "eds", noun: "endpoints", owner: []kind{cds}, rpc: endpointservice.EndpointDiscoveryService_StreamEndpoints_FullMethodName},
+	lds:  {url: ListenerType, short: "lds", noun: "listener", full: true, rpc: listenerservice.ListenerDiscoveryService_StreamListeners_FullMethodName},
+	rds:  {url: RouteType, short: "rds", noun: "route", owner: []kind{lds, ecds}, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
+	ecds: {url: ExtensionType, short: "ecds", noun: "extension", owner: []kind{lds, ecds}, leaves: true, rpc: extensionservice.ExtensionConfigDiscoveryService_StreamExtensionConfigs_FullMethodName},
 }
 
 // kindOf finds a type by its URL.
@@ -83,6 +89,8 @@ func refWord(r extension.Ref) string {
 		return quote("RDS", r.Name)
 	case SecretType:
 		return quote("SDS", r.Name)
+	case ExtensionType:
+		return quote("ECDS", r.Name)
 	}
 	return quote(r.TypeURL, r.Name)
 }

@@ -78,7 +78,11 @@ func (c *Context) Require(typeURL, name string) { c.RequireFrom(typeURL, name, S
 // RequireFrom does so for a resource that says itself where it comes from, and
 // gives the key by which the data plane knows it.
 func (c *Context) RequireFrom(typeURL, name string, from Source) (key string) {
-	r := Ref{typeURL, name, from}
+	return c.RequireRef(Ref{TypeURL: typeURL, Name: name, Source: from})
+}
+
+// RequireRef does so for a reference that says more.
+func (c *Context) RequireRef(r Ref) (key string) {
 	if !slices.Contains(c.refs, r) {
 		c.refs = append(c.refs, r)
 	}

@@ -1,11 +1,25 @@
 package extension
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // A Ref is a resource that must be there before its owner can serve.
 type Ref struct {
 	TypeURL, Name string
 	Source        Source
+	Types         string // of an extension: the type URLs its configuration may have, by JoinTypes; "" is any
+	Late          bool   // it is not waited for: its owner can serve without it
+}
+
+// JoinTypes writes type URLs as Ref.Types has them.
+func JoinTypes(urls []string) string { return strings.Join(urls, " ") }
+
+// Takes tells whether the configuration of an extension may have a type.
+func (r Ref) Takes(typeURL string) bool {
+	return r.Types == "" || slices.Contains(strings.Fields(r.Types), typeURL)
 }
 
 // A Source says where one resource comes from when its reference says so itself (Envoy: ConfigSource).

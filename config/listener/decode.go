@@ -125,8 +125,12 @@ func decodeFilters(l *fielderr.List, at string, filters []*listenerv3.Filter, ct
 	var out []extension.Parsed
 	for i, p := range filters {
 		path := fielderr.Index(at, i)
-		if p.GetConfigDiscovery() != nil {
-			l.Addf(path+".config_discovery", "not supported")
+		if d := p.GetConfigDiscovery(); d != nil {
+			place := core.Before
+			if i == len(filters)-1 {
+				place = core.Last
+			}
+			out = append(out, core.Discover(l, path, extension.NetworkFilter, place, p.GetName(), d, ctx))
 			continue
 		}
 		f, ok := core.Parse(l, path, extension.NetworkFilter, p.GetName(), p.GetTypedConfig(), ctx)
@@ -151,12 +155,12 @@ func decodeListenerFilters(l *fielderr.List, p *listenerv3.Listener, ctx *extens
 	var out []ListenerFilter
 	for i, f := range p.GetListenerFilters() {
 		path := fielderr.Index("listener_filters", i)
-		if f.GetConfigDiscovery() != nil {
-			l.Addf(path+".config_discovery", "not supported")
-			continue
-		}
 		d := ListenerFilter{}
-		d.Parsed, _ = core.Parse(l, path, extension.ListenerFilter, f.GetName(), f.GetTypedConfig(), ctx)
+		if src := f.GetConfigDiscovery(); src != nil {
+			d.Parsed = core.Discover(l, path, extension.ListenerFilter, core.Anywhere, f.GetName(), src, ctx)
+		} else {
+			d.Parsed, _ = core.Parse(l, path, extension.ListenerFilter, f.GetName(), f.GetTypedConfig(), ctx)
+		}
 		if q := f.GetFilterDisabled(); q != nil {
 			d.DisabledFor = decodePredicate(l, path+".filter_disabled", 0, q)
 		}

@@ -133,7 +133,11 @@ func (d *dump) parts(eds bool) []proto.Message {
 	if eds {
 		out = append(out, d.endpoints())
 	}
-	return append(out, d.listeners(), &adminv3.ScopedRoutesConfigDump{}, d.routes(), d.secrets())
+	out = append(out, d.listeners(), &adminv3.ScopedRoutesConfigDump{}, d.routes(), d.secrets())
+	if e := d.extensions(); len(e.EcdsFilters) > 0 {
+		out = append(out, e)
+	}
+	return out
 }
 
 // resources are those of one type that the names chosen have, with what the xDS

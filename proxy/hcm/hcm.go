@@ -2,7 +2,7 @@
 // connection, takes each request through the filter chain, and records how it
 // went.
 //
-// hcm.go has the manager, http1.go the life of an HTTP/1 connection, request.go and
+// hcm.go has the manager, chain.go its filters, http1.go the life of an HTTP/1 connection, request.go and
 // the files beside it what makes a request canonical, end.go the end of a stream.
 //
 // The life of a connection: await a request, read its head, make it canonical
@@ -16,7 +16,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,13 +38,14 @@ type Manager struct {
 	rules   h1.RequestRules
 	http2   h2.Options
 	h2stats *h2.Stats
-	chain   *stream.Chain
 	live    *route.Live
 	stats   *Stats
 	log     *zap.Logger
 	loggers []filters.AccessLogger
+	links   []link
+	slots   *stream.Slots
 
-	streams sync.Pool // of *stream.Stream, all of this chain
+	now atomic.Pointer[serving]
 }
 
 // New builds a connection manager: its HTTP filters, its access loggers, and the
@@ -65,7 +66,7 @@ func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 	own := *bc
 	own.Slots = new(stream.Slots)
 	own.HTTP = scope
-	var named []stream.Named
+	m.slots = own.Slots
 	for i, p := range cfg.Filters {
 		if p.Disabled {
 			continue
@@ -74,14 +75,18 @@ func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 		if err != nil {
 			return nil, fmt.Errorf("http_filters[%d] %q: %w", i, p.Name, err)
 		}
-		named = append(named, stream.Named{Name: p.Name, Filter: f})
+		m.links = append(m.links, link{p.Name, f})
 	}
-	m.chain = stream.NewChain(named, own.Slots, m)
+	m.assemble()
+	for _, l := range m.links {
+		if d, ok := l.filter.(*filters.Discovered); ok {
+			d.OnChange(m.assemble)
+		}
+	}
 	var err error
 	if m.loggers, err = filters.MakeLoggers(cfg.AccessLog, &own); err != nil {
 		return nil, err
 	}
-	m.streams.New = func() any { return stream.New(m.chain) }
 	return m, nil
 }
 
@@ -110,15 +115,17 @@ func (m *Manager) ServeConn(c *conn.Conn) error {
 
 // get takes a stream from the pool for a request of the connection.
 func (m *Manager) get(c *conn.Conn, codec stream.Codec) *stream.Stream {
-	s := m.streams.Get().(*stream.Stream)
+	s := m.now.Load().streams.Get().(*stream.Stream)
 	s.Begin(c, codec, m.live, rand.Uint64())
 	return s
 }
 
-// put gives a stream back that is over.
+// put gives a stream back that is over; one of a chain that was replaced is dropped.
 func (m *Manager) put(s *stream.Stream) {
 	s.Recycle()
-	m.streams.Put(s)
+	if v := m.now.Load(); v.chain == s.Chain() {
+		v.streams.Put(s)
+	}
 }
 
 // idleUntil is how long the next request is waited for from now on.

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 
-	"github.com/weirproxy/weir/config/extension"
 	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/filters"
 )
@@ -18,25 +19,68 @@ type generation struct {
 	chains  map[*config.FilterChain]*chain
 	all     []*chain
 	loggers []filters.AccessLogger
-	restore bool // original_dst is among the filters
+	restore bool          // original_dst is among the filters, or may be
+	over    chan struct{} // closed by end
+}
+
+// end says that no connection will begin with the generation. Its chains are the
+// next one's, or retire by themselves.
+func (g *generation) end() { close(g.over) }
+
+// inspectors builds the listener filters.
+func (g *generation) inspectors(bc *filters.BuildContext) error {
+	own := *bc
+	own.Closing = g.over
+	for i, p := range g.m.Filters {
+		f := listenerFilter{disabledFor: p.DisabledFor}
+		v, err := filters.Make(p.Parsed, &own)
+		if err != nil {
+			return fmt.Errorf("listener_filters[%d] %q: %w", i, p.Name, err)
+		}
+		switch v := v.(type) {
+		case *filters.Discovered:
+			f.discovered = v
+			g.restore = g.restore || slices.ContainsFunc(p.Discovery().TypeURLs, func(u string) bool { return strings.HasSuffix(u, ".OriginalDst") })
+		case filters.ListenerFilter:
+			f.filter = v
+			g.restore = g.restore || p.Factory.Name == "envoy.filters.listener.original_dst"
+		default:
+			return fmt.Errorf("listener_filters[%d] %q: %s is not for this place", i, p.Name, p.Factory.Name)
+		}
+		g.filters = append(g.filters, f)
+	}
+	return nil
 }
 
 type listenerFilter struct {
-	filters.ListenerFilter
+	filter      filters.ListenerFilter
+	discovered  *filters.Discovered // set instead when the configuration is discovered
 	disabledFor *config.Predicate
+}
+
+// get gives the filter of the moment; nil when it has no configuration.
+func (f *listenerFilter) get() filters.ListenerFilter {
+	if f.discovered == nil {
+		return f.filter
+	}
+	if i := f.discovered.Instance(); i != nil {
+		l, _ := i.Filter.(filters.ListenerFilter)
+		return l
+	}
+	return nil
 }
 
 // A chain is a filter chain that was built: its filters outlive the generation
 // that made them when the next one has an equal chain.
 type chain struct {
 	// set in build, never changed
-	m         *config.FilterChain
-	label     string
-	tls       Transport
-	admission []filters.AdmissionFilter // before the transport socket
-	network   []filters.NetworkFilter
-	terminal  filters.TerminalFilter
-	closing   chan struct{} // closed when retired and the last connection is gone
+	m       *config.FilterChain
+	label   string
+	tls     Transport
+	made    []any         // the filters, in order
+	closing chan struct{} // closed when retired and the last connection is gone
+
+	now atomic.Pointer[network]
 
 	mu   sync.Mutex
 	refs int  // guarded by mu
@@ -86,7 +130,7 @@ func (c *chain) retired() bool {
 // build builds a generation, with the chains of the one before where they are
 // equal.
 func (l *Listener) build(m *config.Listener, was *generation) (*generation, error) {
-	g := &generation{m: m, chains: map[*config.FilterChain]*chain{}}
+	g := &generation{m: m, chains: map[*config.FilterChain]*chain{}, over: make(chan struct{})}
 	bc := l.o.Context
 	bc.Listener = l.scope
 	if bc.Stats == nil {
@@ -95,16 +139,13 @@ func (l *Listener) build(m *config.Listener, was *generation) (*generation, erro
 	if bc.Log == nil {
 		bc.Log = l.log
 	}
-	for i, p := range m.Filters {
-		f, err := makeOf[filters.ListenerFilter](p.Parsed, &bc)
-		if err != nil {
-			return nil, fmt.Errorf("listener_filters[%d] %q: %w", i, p.Name, err)
-		}
-		g.filters = append(g.filters, listenerFilter{f, p.DisabledFor})
-		g.restore = g.restore || p.Factory.Name == "envoy.filters.listener.original_dst"
+	if err := g.inspectors(&bc); err != nil {
+		g.end()
+		return nil, err
 	}
 	var err error
 	if g.loggers, err = filters.MakeLoggers(m.AccessLog, &bc); err != nil {
+		g.end()
 		return nil, err
 	}
 	all := m.Chains
@@ -115,6 +156,7 @@ func (l *Listener) build(m *config.Listener, was *generation) (*generation, erro
 		c := was.equal(f)
 		if c == nil {
 			if c, err = buildChain(f, &bc); err != nil {
+				g.end()
 				return nil, fmt.Errorf("%s: %w", f.Label(), err)
 			}
 		}
@@ -180,38 +222,17 @@ func (c *chain) build(bc *filters.BuildContext) error {
 		if err != nil {
 			return fmt.Errorf("filters[%d] %q: %w", i, p.Name, err)
 		}
-		a, early := v.(filters.AdmissionFilter)
-		n, isFilter := v.(filters.NetworkFilter)
-		t, isTerminal := v.(filters.TerminalFilter)
-		if early {
-			c.admission = append(c.admission, a)
-		}
-		if isFilter {
-			c.network = append(c.network, n)
-		}
-		switch last := i == len(c.m.Filters)-1; {
-		case last && isTerminal:
-			c.terminal = t
-		case last || !isFilter && !early:
-			return fmt.Errorf("filters[%d] %q: not a filter for this place", i, p.Name)
-		}
+		c.made = append(c.made, v)
 	}
-	if c.terminal == nil {
-		return fmt.Errorf("filters: none serves the connection")
+	n, err := c.assemble()
+	if err != nil {
+		return err
+	}
+	c.now.Store(n)
+	for _, v := range c.made {
+		if d, ok := v.(*filters.Discovered); ok {
+			d.OnChange(c.reassemble)
+		}
 	}
 	return nil
-}
-
-// makeOf builds an extension that must be a T.
-func makeOf[T any](p extension.Parsed, bc *filters.BuildContext) (T, error) {
-	var none T
-	v, err := filters.Make(p, bc)
-	if err != nil {
-		return none, err
-	}
-	t, ok := v.(T)
-	if !ok {
-		return none, fmt.Errorf("%s is not for this place", p.Factory.Name)
-	}
-	return t, nil
 }

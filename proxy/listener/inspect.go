@@ -49,7 +49,14 @@ func (l *Listener) inspect(s *session) bool {
 		if f.disabledFor.Matches(&s.Info) {
 			continue
 		}
-		in := f.NewInspection(s.Conn)
+		lf := f.get()
+		if lf == nil {
+			l.stats.ConfigMissing.Inc()
+			s.Info.Flags |= info.NoFilterConfig
+			s.Info.Details = "listener_filter_config_missing"
+			return false
+		}
+		in := lf.NewInspection(s.Conn)
 		if in == nil {
 			continue
 		}

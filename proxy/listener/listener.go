@@ -86,6 +86,7 @@ type Listener struct {
 	closed    atomic.Bool   // no connection may go on
 	stopped   chan struct{} // closed by StopAccepting
 	stopping  sync.Once
+	closing   sync.Once  // of current, by Close
 	stop      sync.Mutex // one StopAccepting at a time
 	acceptors sync.WaitGroup
 	serving   sync.WaitGroup
@@ -162,6 +163,7 @@ func (l *Listener) Update(m *config.Listener) error {
 		return fmt.Errorf("listener %q: %w", m.Name, err)
 	}
 	l.current.Store(g)
+	was.end()
 	for _, c := range was.all {
 		if !slices.Contains(g.all, c) {
 			c.retire()
@@ -241,6 +243,7 @@ func (l *Listener) Close() {
 	l.CloseConns()
 	l.serving.Wait()
 	if g := l.current.Load(); g != nil {
+		l.closing.Do(g.end)
 		for _, c := range g.all {
 			c.retire()
 		}

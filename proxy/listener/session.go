@@ -122,10 +122,20 @@ func (l *Listener) serve(s *session) (next *Listener) {
 		return next
 	}
 	c := l.choose(s)
-	if c == nil || !s.admit(c) || c.tls != nil && !l.secure(s, c) || !s.show(c) {
+	if c == nil {
 		return nil
 	}
-	if err := c.terminal.ServeConn(s.Conn); err != nil {
+	n := c.now.Load()
+	if n.missing {
+		l.stats.NetworkConfigMissing.Inc()
+		s.Info.Flags |= info.NoFilterConfig
+		s.Info.Details = "network_filter_config_missing"
+		return nil
+	}
+	if !s.admit(n) || c.tls != nil && !l.secure(s, c) || !s.show(n) {
+		return nil
+	}
+	if err := n.terminal.ServeConn(s.Conn); err != nil {
 		l.log.Debug("connection ended", zap.Uint64("connection", s.Info.ID), zap.Error(err))
 	}
 	return nil
@@ -174,8 +184,8 @@ func (l *Listener) leave(s *session, given bool) {
 
 // admit asks the filters that come before the transport socket; false ends the
 // connection.
-func (s *session) admit(c *chain) bool {
-	for _, f := range c.admission {
+func (s *session) admit(n *network) bool {
+	for _, f := range n.admission {
 		v := f.OnAccept(s.Conn)
 		s.seenBy(f)
 		if v == filters.Stop {
@@ -186,8 +196,8 @@ func (s *session) admit(c *chain) bool {
 }
 
 // show lets the network filters see the connection; false ends it.
-func (s *session) show(c *chain) bool {
-	for _, f := range c.network {
+func (s *session) show(n *network) bool {
+	for _, f := range n.filters {
 		v := f.OnNewConnection(s.Conn)
 		s.seenBy(f)
 		if v == filters.Stop {

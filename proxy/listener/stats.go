@@ -10,23 +10,25 @@ import (
 // Stats are a listener's statistics, under listener.<address>. and by Envoy's
 // names (Envoy: listener statistics). The last four are ours.
 type Stats struct {
-	CxTotal            *stats.Counter   `stat:"downstream_cx_total"`
-	CxActive           *stats.Gauge     `stat:"downstream_cx_active"`
-	CxDestroy          *stats.Counter   `stat:"downstream_cx_destroy"`
-	CxLength           *stats.Histogram `stat:"downstream_cx_length_ms"`
-	CxOverflow         *stats.Counter   `stat:"downstream_cx_overflow"`
-	GlobalCxOverflow   *stats.Counter   `stat:"downstream_global_cx_overflow"`
-	OverloadReject     *stats.Counter   `stat:"downstream_cx_overload_reject"`
-	PreCxActive        *stats.Gauge     `stat:"downstream_pre_cx_active"`
-	PreCxTimeout       *stats.Counter   `stat:"downstream_pre_cx_timeout"`
-	TransportTimeout   *stats.Counter   `stat:"downstream_cx_transport_socket_connect_timeout"`
-	FilterError        *stats.Counter   `stat:"downstream_listener_filter_error"`
-	FilterRemoteClose  *stats.Counter   `stat:"downstream_listener_filter_remote_close"`
-	NoFilterChainMatch *stats.Counter   `stat:"no_filter_chain_match"`
-	SelfDialRefused    *stats.Counter   `stat:"downstream_cx_self_dial_refused"`
-	ServerFirst        *stats.Counter   `stat:"downstream_pre_cx_server_first"`
-	Panic              *stats.Counter   `stat:"downstream_cx_panic"`
-	AcceptErrors       *stats.Counter   `stat:"downstream_cx_accept_error"`
+	CxTotal              *stats.Counter   `stat:"downstream_cx_total"`
+	CxActive             *stats.Gauge     `stat:"downstream_cx_active"`
+	CxDestroy            *stats.Counter   `stat:"downstream_cx_destroy"`
+	CxLength             *stats.Histogram `stat:"downstream_cx_length_ms"`
+	CxOverflow           *stats.Counter   `stat:"downstream_cx_overflow"`
+	GlobalCxOverflow     *stats.Counter   `stat:"downstream_global_cx_overflow"`
+	OverloadReject       *stats.Counter   `stat:"downstream_cx_overload_reject"`
+	PreCxActive          *stats.Gauge     `stat:"downstream_pre_cx_active"`
+	PreCxTimeout         *stats.Counter   `stat:"downstream_pre_cx_timeout"`
+	TransportTimeout     *stats.Counter   `stat:"downstream_cx_transport_socket_connect_timeout"`
+	FilterError          *stats.Counter   `stat:"downstream_listener_filter_error"`
+	FilterRemoteClose    *stats.Counter   `stat:"downstream_listener_filter_remote_close"`
+	ConfigMissing        *stats.Counter   `stat:"extension_config_missing"`
+	NetworkConfigMissing *stats.Counter   `stat:"network_extension_config_missing"`
+	NoFilterChainMatch   *stats.Counter   `stat:"no_filter_chain_match"`
+	SelfDialRefused      *stats.Counter   `stat:"downstream_cx_self_dial_refused"`
+	ServerFirst          *stats.Counter   `stat:"downstream_pre_cx_server_first"`
+	Panic                *stats.Counter   `stat:"downstream_cx_panic"`
+	AcceptErrors         *stats.Counter   `stat:"downstream_cx_accept_error"`
 }
 
 // A limiter lets one log line through a second, and counts the others.

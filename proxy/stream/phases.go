@@ -1,5 +1,7 @@
 package stream
 
+import "slices"
+
 // A Verdict is what a filter says after it has looked.
 type Verdict uint8
 
@@ -54,6 +56,7 @@ type Chain struct {
 	terminal     Terminal
 	slots        []slotMaker
 	finish       Finisher
+	keep         []any
 }
 
 // A Finisher makes the last changes to a response head, after the filters: what
@@ -64,12 +67,13 @@ type Finisher interface{ FinishResponse(s *Stream, end bool) }
 type Named struct {
 	Name   string
 	Filter any
+	Keep   any // stays reachable as long as the chain does; nil is nothing
 }
 
 // NewChain sorts filters, in the order they are configured, into phases. The
 // last must be a Terminal and no other may be.
 func NewChain(filters []Named, slots *Slots, finish Finisher) *Chain {
-	c := &Chain{slots: slots.makers, finish: finish}
+	c := &Chain{slots: slices.Clone(slots.makers), finish: finish}
 	for _, n := range filters {
 		if f, ok := n.Filter.(RequestHeaders); ok {
 			c.reqHeaders = append(c.reqHeaders, step[RequestHeaders]{n.Name, f})
@@ -85,6 +89,9 @@ func NewChain(filters []Named, slots *Slots, finish Finisher) *Chain {
 		}
 		if f, ok := n.Filter.(Terminal); ok {
 			c.terminal = f
+		}
+		if n.Keep != nil {
+			c.keep = append(c.keep, n.Keep)
 		}
 	}
 	for i := len(filters) - 1; i >= 0; i-- {

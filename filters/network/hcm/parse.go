@@ -160,8 +160,8 @@ func chain(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx 
 			l.Addf(path+".name", "%q is used twice", f.Name)
 		}
 		seen[f.Name] = true
-		if f.GetConfigDiscovery() != nil {
-			l.Addf(path+".config_discovery", "not supported")
+		if d := f.GetConfigDiscovery(); d != nil {
+			c.Filters = append(c.Filters, discovered(l, path, f, d, i == len(m.HttpFilters)-1, ctx))
 			continue
 		}
 		p, err := ctx.Parse(extension.HTTPFilter, f.Name, f.GetTypedConfig())
@@ -183,6 +183,20 @@ func chain(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx 
 		}
 		c.Filters = append(c.Filters, p)
 	}
+}
+
+// discovered is a filter whose configuration comes by itself.
+func discovered(l *fielderr.List, path string, f *hcmv3.HttpFilter, d *corev3.ExtensionConfigSource, last bool, ctx *extension.Context) extension.Parsed {
+	at := core.Before
+	if last {
+		at = core.Last
+	}
+	if last && f.Disabled {
+		l.Addf(path+".disabled", "the filter that ends the chain cannot be disabled")
+	}
+	p := core.Discover(l, path, extension.HTTPFilter, at, f.Name, d, ctx)
+	p.Disabled = f.Disabled
+	return p
 }
 
 func upgrades(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) {

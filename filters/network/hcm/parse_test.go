@@ -51,7 +51,7 @@ func TestErrorsNameTheField(t *testing.T) {
 		chainJSON + `,"common_http_protocol_options":{"idle_timeout":"-1s"}`:                  "common_http_protocol_options.idle_timeout",
 		chainJSON + `,"upgrade_configs":[{"upgrade_type":"x","filters":[{"name":"f"}]}]`:      "upgrade_configs[0].filters: not supported",
 		`"rds":{},` + strings.Split(chainJSON, `,"rds"`)[0]:                                   "rds.route_config_name: unset",
-		`"http_filters":[{"name":"x","config_discovery":{}}],"rds":{"route_config_name":"r"}`: "http_filters[0].config_discovery: not supported",
+		`"http_filters":[{"name":"x","config_discovery":{}}],"rds":{"route_config_name":"r"}`: "http_filters[0].config_discovery.type_urls: empty",
 	} {
 		_, err := parse(decode(t, fields), context())
 		if err == nil || !strings.Contains(err.Error(), want) {
