@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/config/yamlproto"
 	"google.golang.org/protobuf/proto"
@@ -25,6 +26,8 @@ import (
 // Messages inside Any are found among those linked into the program; config/protos is the table of them.
 type Decoder struct {
 	Registry *extension.Registry
+	// Runtime has the keys that what is decoded reads; nil: all have their defaults.
+	Runtime *runtime.Registry
 	// Mode is what to do with unsupported fields of dynamic resources. Static ones are held to support.Reject at least.
 	Mode support.Mode
 	// Secrets names the secrets of the bootstrap: references without sds_config may name no other.

@@ -12,11 +12,13 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/secret"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -30,6 +32,7 @@ const (
 	RouteURL      = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	SecretURL     = secret.TypeURL
 	ExtensionURL  = core.ExtensionURL
+	RuntimeURL    = runtime.TypeURL
 )
 
 // A ResourceType is one kind of xDS resource.
@@ -44,6 +47,12 @@ type ResourceType struct {
 // Types is the table of xDS types, in make-before-break order: what is referred to comes before what refers to it.
 func Types() []ResourceType {
 	return []ResourceType{
+		{RuntimeURL, "rtds", "runtime", false, decode(
+			func(m *runtimev3.Runtime) string { return m.GetName() },
+			func(m *runtimev3.Runtime, _ *extension.Context) (string, any, error) {
+				l, err := runtime.Decode(m)
+				return m.GetName(), l, err
+			})},
 		{SecretURL, "sds", "secret", false, decode(
 			func(m *tlsv3.Secret) string { return m.GetName() },
 			func(m *tlsv3.Secret, ctx *extension.Context) (string, any, error) {
@@ -113,6 +122,7 @@ func decode[M any, P interface {
 		}
 		degraded := d.check(e, m)
 		ctx := extension.NewContext(d.Registry, e.Name)
+		ctx.Runtime = d.Runtime
 		n, v, err := model(m, ctx)
 		e.add(err)
 		e.add(d.secrets(ctx.Refs()))

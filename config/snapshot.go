@@ -5,6 +5,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/secret"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -14,7 +15,7 @@ type Resource struct {
 	Name     string
 	Version  string // of the response that brought it; "" for static ones
 	Static   bool
-	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster, *cluster.Assignment, *secret.Secret or *extension.Parsed
+	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster, *cluster.Assignment, *secret.Secret, *extension.Parsed or *runtime.Layer
 	Refs     []extension.Ref // what must be there before this one can serve
 	Raw      *anypb.Any      // as received: compared by bytes, printed by /config_dump
 	Degraded []string        // fields that were accepted without effect: path and why
@@ -25,6 +26,7 @@ type Resource struct {
 // is how the runtime knows what to leave alone.
 type Snapshot struct {
 	Version   uint64               // counts up with every snapshot
+	Runtime   map[string]*Resource // by extension.Ref.Key
 	Secrets   map[string]*Resource // by extension.Ref.Key
 	Listeners map[string]*Resource
 	Routes    map[string]*Resource
@@ -37,6 +39,11 @@ type Snapshot struct {
 // Listener gives a listener's model, nil when there is none.
 func (s *Snapshot) Listener(name string) *listener.Listener {
 	return value[*listener.Listener](s.Listeners, name)
+}
+
+// RuntimeLayer gives a layer of a control plane by key, nil when there is none.
+func (s *Snapshot) RuntimeLayer(key string) *runtime.Layer {
+	return value[*runtime.Layer](s.Runtime, key)
 }
 
 // Secret gives a secret by key, nil when there is none.

@@ -1,8 +1,8 @@
 // Package proxy runs a configuration snapshot: it has the live clusters, route
 // tables and listeners, and changes what a new snapshot changes.
 //
-// A new snapshot is applied in an order that no request falls through: secrets are
-// swapped first, clusters are added before the routes and listeners that name them,
+// A new snapshot is applied in an order that no request falls through: runtime values and
+// secrets are swapped first, clusters are added before the routes and listeners that name them,
 // and removed last.
 // What did not change, by pointer, is left alone with its connections, health and
 // counters.
@@ -22,8 +22,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/bootstrap"
 	"github.com/weirproxy/weir/config/route"
+	values "github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/layers"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -39,6 +42,8 @@ type Options struct {
 	Workers   int                                     // listening sockets per address, and event loops; 0: GOMAXPROCS
 	DrainTime time.Duration                           // how long removed listeners' connections may go on; 0: 600 s
 	MaxConns  uint64                                  // downstream connections at once, over all listeners; 0: no limit
+	Runtime   *values.Registry                        // whose keys the configuration reads; nil makes one
+	Layers    []bootstrap.RuntimeLayer                // of the runtime
 }
 
 // A Proxy is the data plane of a process.
@@ -57,6 +62,7 @@ type Proxy struct {
 	byAddr   atomic.Pointer[map[netip.AddrPort]*listener.Listener]
 
 	secrets *secrets
+	layers  *layers.Loader
 
 	ids    atomic.Uint64 // numbers connections
 	limit  *listener.Limit
@@ -100,11 +106,15 @@ func New(o Options) (*Proxy, error) {
 	if o.DrainTime == 0 {
 		o.DrainTime = 600 * time.Second
 	}
+	if o.Runtime == nil {
+		o.Runtime = values.NewRegistry()
+	}
 	root := o.Stats.Scope("")
 	p := &Proxy{
 		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
+		layers: layers.New(layers.Options{Log: o.Log, Stats: root, Layers: o.Layers, Registry: o.Runtime}),
 		routes: map[string]*liveRoute{}, extensions: map[string]*liveExtension{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
 	p.up = upstream.NewManager(upstream.Options{
@@ -118,6 +128,9 @@ func New(o Options) (*Proxy, error) {
 
 // Clusters are the live clusters.
 func (p *Proxy) Clusters() *upstream.Manager { return p.up }
+
+// Runtime are the runtime layers.
+func (p *Proxy) Runtime() *layers.Loader { return p.layers }
 
 // Snapshot is the configuration in force.
 func (p *Proxy) Snapshot() *config.Snapshot { return p.snapshot.Load() }
@@ -142,6 +155,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer end()
 	p.wg.Go(func() { _ = p.watcher.Run(ctx) })
 	p.wg.Go(func() { p.secrets.run(ctx) })
+	p.wg.Go(func() { p.layers.Run(ctx) })
 	p.wg.Go(func() { _ = p.up.Run(ctx) })
 	<-ctx.Done()
 	p.mu.Lock()
@@ -163,6 +177,7 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 	}
 	old := p.snapshot.Load()
 	var errs []error
+	p.layers.Apply(s)
 	p.secrets.apply(s)
 	if err := p.up.Apply(withRemoved(old, s)); err != nil {
 		errs = append(errs, err)

@@ -51,7 +51,7 @@ func (s *Session) take(t *typeState, it *item) {
 		o = &slot{name: r.Name, since: s.now}
 		t.slots[r.Name] = o
 	}
-	o.bad, o.gone = nil, false
+	o.bad, o.gone, o.heard = nil, false, true
 	if !it.heartbeat {
 		o.version = it.version
 	}
@@ -84,6 +84,7 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 	}
 	text = strings.Join(lines, "\n")
 	o.count(Counters{Attempt: 1, Rejected: 1})
+	o.heard = true
 	bad := &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause}
 	if r.delta && it.version != "" {
 		bad.Version = it.version
@@ -127,7 +128,7 @@ func (s *Session) remove(t *typeState, name string) {
 	if o.bad = nil; o.want != nil && o.want.Static {
 		return
 	}
-	o.gone, o.version = true, ""
+	o.gone, o.heard, o.version = true, true, ""
 	if (t.full || t.leaves) && o.want != nil {
 		o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
 		s.touched(t.k)

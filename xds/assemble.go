@@ -17,7 +17,8 @@ import (
 //   - a cluster, when its endpoints are;
 //   - a route, when no cluster that it mentions is still warming for the first time;
 //   - an extension, when what it refers to is, likewise for the clusters it mentions;
-//   - a listener, when its routes and extensions are, likewise for the clusters it mentions itself, and after the first answer of CDS.
+//   - a listener, when its routes and extensions are, likewise for the clusters it mentions itself, and after the first answer of CDS;
+//     the first version of one also when the runtime layers are there, or no longer waited for.
 //
 // Removal comes last: a cluster stays while a listener or route that serves mentions it, a listener stays while a new listener is
 // warming (it may be taking over the address). Routes and endpoints stay as long as something that serves refers to them.
@@ -32,6 +33,7 @@ func (s *Session) assemble() *config.Snapshot {
 	s.keepClusters()
 	s.keepEndpoints()
 	s.keepSecrets()
+	s.keepRuntime()
 	next := s.commit()
 	s.sweep()
 	s.arm()
@@ -95,6 +97,9 @@ func (s *Session) warmListeners(absent *nameSet) {
 		}
 		if c := s.types[cds]; o.waits == "" && !o.expired && !c.answered {
 			o.waits = s.typeWord(c)
+		}
+		if o.waits == "" && o.live == nil && !o.expired {
+			o.waits = s.missingRoot()
 		}
 		if o.waits != "" {
 			if o.live == nil && (arriving == "" || o.name < arriving) {
@@ -181,7 +186,7 @@ func (s *Session) lookup(ref extension.Ref) *slot {
 
 // referred marks the names of type t that the next resources of its owner refer to.
 func (s *Session) referred(t *typeState) map[string]struct{} {
-	set := t.pinned()
+	set := s.addRoots(t, t.pinned())
 	for _, owner := range s.owners(t) {
 		for _, o := range owner.slots {
 			if o.next == nil {
@@ -271,7 +276,8 @@ func (s *Session) keepClusters() {
 func (s *Session) commit() *config.Snapshot {
 	next, changed := *s.snapshot, false
 	for k, m := range [kinds]*map[string]*config.Resource{
-		sds: &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, ecds: &next.Extensions,
+		rtds: &next.Runtime,
+		sds:  &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, ecds: &next.Extensions,
 	} {
 		same, n := true, 0
 		for _, t := range s.ofKind(kind(k)) {
@@ -335,7 +341,10 @@ func (s *Session) sweep() {
 
 // deadline says when a waiting slot stops to wait; zero is never. What is fetched is waited for no longer than the longest
 // initial_fetch_timeout of what is missing.
-func (s *Session) deadline(o *slot) time.Time {
+func (s *Session) deadline(t *typeState, o *slot) time.Time {
+	if t.k == rtds {
+		return s.rootDeadline(t, o)
+	}
 	if o.waits == "" || o.expired {
 		return time.Time{}
 	}
@@ -379,7 +388,7 @@ func (s *Session) arm() {
 	var first time.Time
 	for _, t := range s.types {
 		for _, o := range t.slots {
-			if d := s.deadline(o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
+			if d := s.deadline(t, o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
 				first = d
 			}
 		}
@@ -400,12 +409,16 @@ func (s *Session) expire() {
 	for _, t := range s.types {
 		var late []*slot
 		for _, o := range t.slots {
-			if d := s.deadline(o); !d.IsZero() && !d.After(s.now) {
+			if d := s.deadline(t, o); !d.IsZero() && !d.After(s.now) {
 				late = append(late, o)
 			}
 		}
 		slices.SortFunc(late, func(a, b *slot) int { return cmp.Compare(a.name, b.name) })
 		for _, o := range late {
+			if t.k == rtds {
+				s.giveUp(t, o)
+				continue
+			}
 			o.expired = true
 			after := s.now.Sub(o.since).Round(time.Millisecond)
 			if o.want == nil {

@@ -21,6 +21,7 @@ type Options struct {
 	Remotes []Remote           // sources of single types
 	Files   []File             // path_config_source
 	Static  []*config.Resource // from the bootstrap
+	Roots   []extension.Ref    // as in SessionOptions
 	// Open makes the source that references name (an api_config_source; files need none). Nil refuses all.
 	Open func(extension.Source) (Remote, error)
 
@@ -109,7 +110,7 @@ func New(o Options) *Client {
 		sources[n].Types = unclaimed(slices.Delete(slices.Clone(sources), n, n+1))
 	}
 	c.s = NewSession(SessionOptions{
-		Node: o.Node, Sources: sources, Static: o.Static, WarmingDeadline: o.WarmingDeadline,
+		Node: o.Node, Sources: sources, Static: o.Static, Roots: o.Roots, WarmingDeadline: o.WarmingDeadline,
 		RetryBase: o.RetryBase, RetryMax: o.RetryMax, NACKPause: o.NACKPause,
 	})
 	return c

@@ -69,7 +69,7 @@ func TestRefusedPushIsVisible(t *testing.T) {
 		t.Error("the refused version took the last good one along")
 	}
 	st := w.client.Status()
-	if n := st.Types[1].NACK; n == nil || !n.Standing || !strings.Contains(n.Text, "connect_timeout") {
+	if n := nackOf(st, xds.ClusterType); n == nil || !n.Standing || !strings.Contains(n.Text, "connect_timeout") {
 		t.Errorf("status shows no NACK: %+v", n)
 	}
 

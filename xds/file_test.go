@@ -57,7 +57,7 @@ func TestFileSource(t *testing.T) {
 
 	put(t, path, clusterFile("a", "c", "d")+"  connect_timeout: -1s\n")
 	w.wait("the refused cluster", func() bool {
-		n := w.client.Status().Types[1].NACK
+		n := nackOf(w.client.Status(), xds.ClusterType)
 		return n != nil && n.Standing && strings.Contains(n.Text, `cluster "d": `+path+`:8:20: resources[2].connect_timeout: `)
 	})
 

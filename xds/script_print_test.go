@@ -120,6 +120,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 		word     string
 		now, old map[string]*config.Resource
 	}{
+		{"rtds", n.Runtime, w.snap.Runtime},
 		{"sds", n.Secrets, w.snap.Secrets},
 		{"cds", n.Clusters, w.snap.Clusters},
 		{"eds", n.Endpoints, w.snap.Endpoints},
@@ -148,7 +149,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 }
 
 // optional are the types that scripts show only where they occur.
-var optional = map[string]bool{"sds": true, "ecds": true}
+var optional = map[string]bool{"rtds": true, "sds": true, "ecds": true}
 
 func (w *world) status() {
 	st := w.s.Status()

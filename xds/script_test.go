@@ -194,6 +194,13 @@ func (w *world) newSession(kv map[string]string, body []string) {
 				src.Types = append(src.Types, st)
 			}
 			w.o.Sources = append(w.o.Sources, src)
+		case "root":
+			name, from, _ := strings.Cut(pos[2], "@")
+			src := fakeSource(from)
+			if f, ok := kv["fetch"]; ok {
+				src.FetchTimeout, _ = time.ParseDuration(f)
+			}
+			w.o.Roots = append(w.o.Roots, extension.Ref{TypeURL: urlOf(pos[1]), Name: name, Source: src})
 		case "static":
 			a := fakeAny(urlOf(pos[1]), pos[2], pos[3:], kv)
 			r, err := fakeDecode(a.TypeUrl, a)

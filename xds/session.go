@@ -16,6 +16,7 @@ type SessionOptions struct {
 	Node    *corev3.Node       // sent with the first request of a stream
 	Sources []Source           // where the types come from; an event names a source by its index here
 	Static  []*config.Resource // from the bootstrap; a dynamic resource with the name of a static one is refused
+	Roots   []extension.Ref    // what the bootstrap itself refers to: runtime layers, without which no listener serves at first
 
 	WarmingDeadline time.Duration // how long a resource waits for what it refers to, default 15 s
 	RetryBase       time.Duration // first reconnect interval, default 500 ms (Envoy: grpc retry_back_off)
@@ -112,6 +113,7 @@ type slot struct {
 	next    *config.Resource // scratch of assemble
 	since   time.Time        // when want came to differ from live, or when the name was asked for
 	expired bool             // the deadline passed: want goes in as it is
+	heard   bool             // a version was offered, or is no longer waited for: see missingRoot
 	waits   string           // what want waits for
 	bad     *ResourceError   // why the version offered last was refused
 	counted Counters         // of this one: Envoy counts every secret's subscription by itself
@@ -192,6 +194,7 @@ func (s *Session) start() {
 			s.log(Error, "static resource %q of type %q is not supported", r.Name, r.Raw.GetTypeUrl())
 		}
 	}
+	s.moved, s.types[rtds].stale = true, true
 	for _, t := range s.types {
 		if t.source < 0 || t.full && !t.wild {
 			t.answered = true
@@ -294,7 +297,7 @@ func (s *Session) interest(t *typeState) []string {
 	if !t.stale {
 		return t.asks
 	}
-	set := t.pinned()
+	set := s.addRoots(t, t.pinned())
 	for _, owner := range s.owners(t) {
 		for _, o := range owner.slots {
 			for _, r := range [...]*config.Resource{o.want, o.live} {

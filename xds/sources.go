@@ -106,6 +106,11 @@ func (s *Session) moveSources() {
 // origins are the sources that references name.
 func (s *Session) origins() map[origin]bool {
 	named := map[origin]bool{}
+	for _, ref := range s.o.Roots {
+		if k, ok := kindOf(ref.TypeURL); ok && own(ref.Source) {
+			named[origin{k, ref.Source.Stream()}] = true
+		}
+	}
 	for _, t := range s.types {
 		if len(t.pins) > 0 && own(t.from) {
 			named[origin{t.k, t.from}] = true

@@ -174,7 +174,7 @@ func (s *Session) Status() Status {
 			o := t.slots[name]
 			ts.Resources = append(ts.Resources, s.resource(t, o))
 			if o.waits != "" {
-				st.Warming = append(st.Warming, WarmingStatus{t.url, name, o.waits, o.since, s.deadline(o)})
+				st.Warming = append(st.Warming, WarmingStatus{t.url, name, o.waits, o.since, s.deadline(t, o)})
 			}
 		}
 		st.Types = append(st.Types, ts)

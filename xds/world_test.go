@@ -175,3 +175,13 @@ func (w *world) set(resources ...proto.Message) {
 		w.t.Fatal(err)
 	}
 }
+
+// nackOf gives the last NACK of a type.
+func nackOf(st xds.Status, typeURL string) *xds.NACK {
+	for _, t := range st.Types {
+		if t.TypeURL == typeURL {
+			return t.NACK
+		}
+	}
+	return nil
+}

@@ -9,7 +9,7 @@
 //     before clusters and endpoints, these before listeners and routes, removals go last. Waiting has a deadline, and what is waited
 //     for has a name.
 //  5. A reference may name a source of its own: a stream or a file that is opened when the first such reference appears, and closed
-//     when the last one is gone.
+//     when the last one is gone. The bootstrap itself refers to runtime layers: see roots.go.
 //
 // The protocol: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 package xds
@@ -20,6 +20,7 @@ import (
 	extensionservice "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
+	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/extension"
@@ -34,13 +35,15 @@ const (
 	SecretType   = config.SecretURL
 
 	ExtensionType = config.ExtensionURL
+	RuntimeType   = config.RuntimeURL
 )
 
 // kind numbers the resource types in the order they are applied: make before break (Envoy: eventual consistency considerations).
 type kind int
 
 const (
-	sds kind = iota
+	rtds kind = iota
+	sds
 	cds
 	eds
 	lds
@@ -55,13 +58,14 @@ type row struct {
 	short  string // as in Envoy's statistics: cds, eds …
 	noun   string // for people
 	full   bool   // subscribed by wildcard; a SotW response lists every resource, and what it lacks is removed
-	owner  []kind // the types whose Refs name resources of this one, for types that are not full
+	owner  []kind // the types whose Refs name resources of this one, for types that are not full; SessionOptions.Roots name more
 	leaves bool   // a removal takes it away though something refers to it; what serves of other types not full stays
 	rpc    string // of the service that serves this type alone
 }
 
 // rows is the table of types; a test holds it to config.Types.
 var rows = [kinds]row{
+	rtds: {url: RuntimeType, short: "rtds", noun: "runtime", leaves: true, rpc: runtimeservice.RuntimeDiscoveryService_StreamRuntime_FullMethodName},
 	sds:  {url: SecretType, short: "sds", noun: "secret", owner: []kind{cds, lds, ecds}, rpc: secretservice.SecretDiscoveryService_StreamSecrets_FullMethodName},
 	cds:  {url: ClusterType, short: "cds", noun: "cluster", full: true, rpc: clusterservice.ClusterDiscoveryService_StreamClusters_FullMethodName},
 	eds:  {url: EndpointType, short: "eds", noun: "endpoints", owner: []kind{cds}, rpc: endpointservice.EndpointDiscoveryService_StreamEndpoints_FullMethodName},
@@ -91,6 +95,8 @@ func refWord(r extension.Ref) string {
 		return quote("SDS", r.Name)
 	case ExtensionType:
 		return quote("ECDS", r.Name)
+	case RuntimeType:
+		return quote("RTDS", r.Name)
 	}
 	return quote(r.TypeURL, r.Name)
 }

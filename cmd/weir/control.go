@@ -24,8 +24,13 @@ func (l *loaded) client(o *flags, opts xds.Options, r *reach) (*xds.Client, erro
 	if o.rejectUnknownDynamic {
 		mode = support.Strict
 	}
-	dec := &config.Decoder{Registry: l.registry, Mode: mode, Secrets: secretNames(l.boot)}
+	dec := &config.Decoder{Registry: l.registry, Runtime: l.runtime, Mode: mode, Secrets: secretNames(l.boot)}
 	opts.Node, opts.Static = l.boot.Node, l.static
+	for _, r := range l.boot.Runtime {
+		if r.RTDS != nil {
+			opts.Roots = append(opts.Roots, *r.RTDS)
+		}
+	}
 	opts.Decode = func(typeURL string, a *anypb.Any) (*config.Resource, error) { return dec.Decode(typeURL, a, false) }
 	opts.Open = func(src extension.Source) (xds.Remote, error) {
 		a, err := core.SourceAPI(src)
@@ -45,7 +50,7 @@ func (l *loaded) client(o *flags, opts xds.Options, r *reach) (*xds.Client, erro
 // comes from the aggregated stream.
 func (l *loaded) sources(opts *xds.Options, r *reach) error {
 	b := l.boot
-	aggregated := []xds.SourceType{{TypeURL: config.SecretURL}, {TypeURL: config.AssignmentURL}, {TypeURL: config.RouteURL}, {TypeURL: config.ExtensionURL}}
+	aggregated := []xds.SourceType{{TypeURL: config.RuntimeURL}, {TypeURL: config.SecretURL}, {TypeURL: config.AssignmentURL}, {TypeURL: config.RouteURL}, {TypeURL: config.ExtensionURL}}
 	for _, f := range []struct {
 		name, url string
 		s         *bootstrap.Source

@@ -25,6 +25,7 @@ import (
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/hcm"
 	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/layers"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tlsctx"
@@ -100,9 +101,10 @@ func TestStatsDocs(t *testing.T) {
 	}{
 		{"server.", "cmd/weir serverStats", stats.Names[serverStats]()},
 		{"control_plane.", "cmd/weir controlStats", stats.Names[controlStats]()},
-		{"cluster_manager.cds., listener_manager.lds., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
+		{"cluster_manager.cds., listener_manager.lds., runtime., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
 		{"sds.<name>.", "cmd/weir secretStats", stats.Names[secretStats]()},
 		{"sds.<name>., sds.inline.", "proxy.SecretStats", stats.Names[proxy.SecretStats]()},
+		{"runtime.", "proxy/layers.Stats", stats.Names[layers.Stats]()},
 		{"listener_manager.", "proxy.Stats", stats.Names[proxy.Stats]()},
 		{"listener.<address>.", "proxy/listener.Stats", stats.Names[listener.Stats]()},
 		{"listener.<address>.ssl., cluster.<name>.ssl., with TLS", "proxy/tlsctx.Stats", stats.Names[tlsctx.Stats]()},

@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/config/yamlproto"
 	"github.com/weirproxy/weir/filters/builtin"
@@ -20,6 +21,7 @@ import (
 type loaded struct {
 	boot     *bootstrap.Bootstrap
 	registry *extension.Registry
+	runtime  *runtime.Registry // whose keys the configuration reads
 	static   []*config.Resource
 	clusters map[string]*cluster.Cluster
 }
@@ -36,8 +38,11 @@ func load(o *flags) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{boot: b, registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), clusters: map[string]*cluster.Cluster{}}
-	dec := &config.Decoder{Registry: l.registry, Mode: support.Reject, Secrets: secretNames(b)}
+	l := &loaded{
+		boot: b, registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), runtime: runtime.NewRegistry(),
+		clusters: map[string]*cluster.Cluster{},
+	}
+	dec := &config.Decoder{Registry: l.registry, Runtime: l.runtime, Mode: support.Reject, Secrets: secretNames(b)}
 	var errs yamlproto.Errors
 	for _, group := range [][]yamlproto.Resource{b.Static.Secrets, b.Static.Clusters, b.Static.Listeners} {
 		for _, r := range group {

@@ -195,7 +195,7 @@ func (p *process) build() (err error) {
 	}
 	p.proxy, err = proxy.New(proxy.Options{
 		Log: p.log, Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
-		MaxConns: p.l.boot.MaxConnections,
+		MaxConns: p.l.boot.MaxConnections, Runtime: p.l.runtime, Layers: p.l.boot.Runtime,
 	})
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ type serverStats struct {
 }
 
 // discoveryStats are about one type of resource, under cluster_manager.cds.,
-// listener_manager.lds., and xds.eds., xds.rds. and xds.sds. (Envoy counts the
+// listener_manager.lds., runtime., and xds.eds., xds.rds. and xds.sds. (Envoy counts the
 // latter by cluster, by connection manager and by secret). Rejected and Active are
 // ours.
 type discoveryStats struct {
@@ -89,6 +89,7 @@ func newPublisher(store *stats.Store, from *xds.Stats) *publisher {
 	} {
 		p.types = append(p.types, publishedType{stats.Fill[discoveryStats](store.Scope(t.scope, t.name)), from.Type(t.url)})
 	}
+	p.types = append(p.types, publishedType{stats.Fill[discoveryStats](store.Scope("runtime")), from.Type(config.RuntimeURL)})
 	p.server.Concurrency.Set(int64(runtime.GOMAXPROCS(0)))
 	return p
 }

@@ -13,7 +13,6 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirproxy/weir/config/protos"
 	"github.com/weirproxy/weir/config/support"
@@ -39,8 +38,8 @@ type Bootstrap struct {
 	Static Static
 	// ADS is the aggregated stream; LDS and CDS are where listeners and clusters come from. Nil when not configured.
 	ADS, LDS, CDS *Source
-	// Runtime has the values of the static runtime layers by flattened key ("a.b"), a later layer over an earlier one.
-	Runtime map[string]*structpb.Value
+	// Runtime has the runtime layers, a later one over an earlier one.
+	Runtime []RuntimeLayer
 	// MaxConnections is how many downstream connections there may be at once; 0 is no limit (Envoy: the resource monitor
 	// envoy.resource_monitors.global_downstream_max_connections).
 	MaxConnections uint64

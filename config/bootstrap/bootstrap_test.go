@@ -70,8 +70,21 @@ func summary(b *Bootstrap) string {
 		fmt.Fprintf(&s, "admin %s %s %#o\n", b.Admin.Network, b.Admin.Address, b.Admin.Mode)
 	}
 	fmt.Fprintf(&s, "ads %s\nlds %s\ncds %s\n", b.ADS.summary(), b.LDS.summary(), b.CDS.summary())
-	for _, k := range slices.Sorted(maps.Keys(b.Runtime)) {
-		fmt.Fprintf(&s, "runtime %s = %v\n", k, b.Runtime[k].AsInterface())
+	for _, l := range b.Runtime {
+		fmt.Fprintf(&s, "runtime layer %q", l.Name)
+		switch {
+		case l.Static != nil:
+			for _, k := range slices.Sorted(maps.Keys(l.Static.Values)) {
+				fmt.Fprintf(&s, " %s=%s", k, l.Static.Values[k].Text)
+			}
+		case l.Disk != nil:
+			fmt.Fprintf(&s, " disk %+v", *l.Disk)
+		case l.Admin:
+			s.WriteString(" admin")
+		case l.RTDS != nil:
+			fmt.Fprintf(&s, " rtds %+v", *l.RTDS)
+		}
+		s.WriteByte('\n')
 	}
 	if b.MaxConnections > 0 {
 		fmt.Fprintf(&s, "%d connections at most\n", b.MaxConnections)

@@ -13,6 +13,8 @@ import (
 	"sort"
 
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/config/runtime"
 )
 
 // Kind is what a factory makes.
@@ -63,13 +65,23 @@ type Parsed struct {
 // A Context is what a parse step may ask for. It collects references.
 type Context struct {
 	Registry *Registry
-	Resource string // name of the resource being decoded, for messages
+	Runtime  *runtime.Registry // whose keys what is decoded reads; nil: all have their defaults
+	Resource string            // name of the resource being decoded, for messages
 	refs     []Ref
 }
 
 // NewContext makes a context for the decoding of one resource.
 func NewContext(r *Registry, resource string) *Context {
 	return &Context{Registry: r, Resource: resource}
+}
+
+// Key gives a key of the runtime, for what is decoded to hold. A nil Context has
+// none.
+func (c *Context) Key(name string) *runtime.Key {
+	if c == nil {
+		return nil
+	}
+	return c.Runtime.Key(name)
 }
 
 // Require says that the resource being decoded needs another before it serves.

@@ -24,7 +24,7 @@ var (
 	level2 = append([]string{"proxy/upstream/...", "proxy/codec/..."}, level1...)
 	level3 = append([]string{"filters"}, level2...)
 	level4 = append([]string{"proxy/hcm/...", "proxy/listener/..."}, level3...)
-	level5 = append([]string{"proxy", "xds/..."}, level4...)
+	level5 = append([]string{"proxy", "proxy/layers", "xds/..."}, level4...)
 )
 
 // rules is read from the top; the first line whose pattern fits decides. A
@@ -35,10 +35,12 @@ var rules = []rule{
 	{"proxy/info", nil},
 	{"proxy/grpc", []string{"proxy/header"}},
 	{"config/fielderr", nil}, // errors with field paths: below everything that decodes
-	{"config/extension", []string{"config/fielderr"}},
-	{"config/match", []string{"config/fielderr", "proxy/header"}},
+	{"config/yamlproto", []string{"config/fielderr"}},
+	{"config/runtime", []string{"config/fielderr", "config/yamlproto"}}, // what can change a value while it is in force
+	{"config/extension", []string{"config/fielderr", "config/runtime"}},
+	{"config/match", []string{"config/fielderr", "config/runtime", "proxy/header"}},
 	// Matcher trees read connections and headers, as filters do: below all of config that has matchers in it.
-	{"config/match/tree", []string{"config/match", "config/fielderr", "config/yamlproto", "proxy/header", "proxy/info"}},
+	{"config/match/tree", []string{"config/match", "config/fielderr", "config/runtime", "config/yamlproto", "proxy/header", "proxy/info"}},
 	{"config/protos", nil},
 
 	// The control column: compiles without the data plane.
@@ -56,6 +58,7 @@ var rules = []rule{
 	{"proxy/conn/...", level1},
 	{"proxy/tcp/...", level1},
 	{"proxy/tlsctx/...", level1},
+	{"proxy/layers", level1}, // what changes runtime values
 	{"proxy/park/...", level1},
 	{"proxy/upstream/...", append([]string{"proxy/upstream/...", "proxy/codec/..."}, level1...)}, // pools speak a codec, never the reverse
 	{"proxy/codec/...", append([]string{"proxy/codec/..."}, level1...)},
@@ -67,7 +70,7 @@ var rules = []rule{
 	{"proxy/admin/...", append([]string{"proxy/admin/...", "proxy/explain/...", "proxy/doctor/..."}, level5...)},
 	{"proxy/explain/...", append([]string{"proxy/explain/..."}, level5...)},
 	{"proxy/doctor/...", append([]string{"proxy/doctor/...", "proxy/intercept/..."}, level5...)},
-	{"proxy", level4},
+	{"proxy", append([]string{"proxy/layers"}, level4...)},
 
 	// What imports everything.
 	{"cmd/...", []string{"..."}},
