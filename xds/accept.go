@@ -3,6 +3,7 @@ package xds
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // finish accepts a response resource by resource: good ones are taken, bad ones keep their last good version. Then it is ACKed,
@@ -21,8 +22,11 @@ func (s *Session) finish(t *typeState, r *response) {
 			it.err = s.misfit(t, it)
 			errs = append(errs, s.refuse(t, r, it))
 		case it.err == nil:
-			s.take(t, it)
-			t.slots[it.res.Name].count(Counters{Attempt: 1, Success: 1})
+			o := s.take(t, it)
+			o.count(Counters{Attempt: 1, Success: 1})
+			if !s.sources[r.source].File {
+				s.lives(t, o, it.ttl)
+			}
 		case it.name == "":
 			r.partial = true
 			errs = append(errs, fmt.Sprintf("resources[%d]: %v", i, it.err))
@@ -44,7 +48,7 @@ func (s *Session) finish(t *typeState, r *response) {
 }
 
 // take makes a resource the one to serve.
-func (s *Session) take(t *typeState, it *item) {
+func (s *Session) take(t *typeState, it *item) *slot {
 	r := it.res
 	o := t.slots[r.Name]
 	if o == nil {
@@ -56,7 +60,7 @@ func (s *Session) take(t *typeState, it *item) {
 		o.version = it.version
 	}
 	if o.want == r {
-		return
+		return o
 	}
 	if o.want == o.live || r == o.live { // it did not wait before, or no longer has to
 		o.since, o.expired, o.waits = s.now, false, ""
@@ -66,6 +70,7 @@ func (s *Session) take(t *typeState, it *item) {
 	if len(r.Degraded) > 0 {
 		s.log(Warn, "%s: fields without effect: %s", quote(t.noun, r.Name), strings.Join(r.Degraded, ", "))
 	}
+	return o
 }
 
 // refuse records a bad resource and gives its part of the NACK.
@@ -128,7 +133,7 @@ func (s *Session) remove(t *typeState, name string) {
 	if o.bad = nil; o.want != nil && o.want.Static {
 		return
 	}
-	o.gone, o.heard, o.version = true, true, ""
+	o.gone, o.heard, o.version, o.dies = true, true, "", time.Time{}
 	if (t.full || t.leaves) && o.want != nil {
 		o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
 		s.touched(t.k)

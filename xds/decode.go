@@ -54,9 +54,12 @@ func (it *item) unwrap() error {
 
 // open takes in what a wrapper holds.
 func (it *item) open(w *discoveryv3.Resource) error {
-	it.any, it.name, it.version, it.ttl = w.GetResource(), w.GetName(), w.GetVersion(), w.GetTtl() != nil
+	it.any, it.name, it.version, it.ttl = w.GetResource(), w.GetName(), w.GetVersion(), w.GetTtl().AsDuration()
 	if it.name == "" {
 		it.name = w.GetResourceName().GetName()
+	}
+	if w.GetTtl() != nil && it.ttl <= 0 {
+		return fmt.Errorf("discovery.v3.Resource: ttl: want more than 0, found %v", it.ttl)
 	}
 	if it.any == nil {
 		if it.heartbeat = true; it.name == "" {

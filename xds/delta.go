@@ -12,7 +12,7 @@ func (s *Session) receivedDelta(w ReceivedDelta) {
 	if w.Response == nil {
 		return
 	}
-	t, r := s.hear(w.Source, w.Response.GetTypeUrl(), w.Response.GetNonce(), true)
+	t, r := s.hear(w.Source, w.Response.GetTypeUrl(), w.Response.GetNonce(), w.Response.GetControlPlane(), true)
 	if t == nil {
 		return
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -29,6 +31,9 @@ type response struct {
 // errTwice marks a name that a response has more than once: neither is taken.
 var errTwice = errors.New("listed twice in one response")
 
+// errNames marks a resource whose wrapper has another name.
+var errNames = errors.New("two names")
+
 // errBoth marks a name that a response lists and removes: what is there stays.
 var errBoth = errors.New("listed and removed in one response")
 
@@ -38,12 +43,12 @@ type item struct {
 	name      string // "" when it cannot be read
 	res       *config.Resource
 	err       error
-	cause     error  // err without lines
-	version   string // of the resource itself, in a delta response
-	ttl       bool   // it came with a time to live
-	heartbeat bool   // nothing but the name came: what is there stays
-	skip      bool   // not asked for, or told of by another item
-	todo      bool   // to be decoded
+	cause     error         // err without lines
+	version   string        // of the resource itself, in a delta response
+	ttl       time.Duration // its time to live; 0 is for ever
+	heartbeat bool          // nothing but the name came: what is there stays
+	skip      bool          // not asked for, or told of by another item
+	todo      bool          // to be decoded
 }
 
 // received takes in a response. Responses of a type are worked on one after the other.
@@ -51,7 +56,7 @@ func (s *Session) received(w Received) {
 	if w.Response == nil {
 		return
 	}
-	t, r := s.hear(w.Source, w.Response.GetTypeUrl(), w.Response.GetNonce(), false)
+	t, r := s.hear(w.Source, w.Response.GetTypeUrl(), w.Response.GetNonce(), w.Response.GetControlPlane(), false)
 	if t == nil {
 		return
 	}
@@ -67,7 +72,7 @@ func (s *Session) received(w Received) {
 }
 
 // hear finds out which type a response is of, and begins it. Nil is a response that is not looked at.
-func (s *Session) hear(source int, url, nonce string, delta bool) (*typeState, *response) {
+func (s *Session) hear(source int, url, nonce string, from *corev3.ControlPlane, delta bool) (*typeState, *response) {
 	c := s.source(source)
 	if c == nil || (!c.File && !c.connected) || c.Delta != delta {
 		return nil, nil
@@ -78,6 +83,9 @@ func (s *Session) hear(source int, url, nonce string, delta bool) (*typeState, *
 		return nil, nil
 	}
 	c.failures = 0
+	if id := from.GetIdentifier(); id != "" {
+		c.server = id
+	}
 	if c.File {
 		if !c.connected {
 			c.since = s.now
@@ -132,50 +140,24 @@ func (s *Session) begin(t *typeState, r *response) {
 		t.names = names
 	}
 	r.seen = make(map[string]int, len(r.items))
-	var todo []*anypb.Any
 	for i := range r.items {
 		it := &r.items[i]
 		if it.skip {
 			continue
 		}
-		if !r.delta {
-			it.err = it.unwrap()
-		}
-		if it.err != nil {
+		s.look(t, r, i, names)
+		if it.err == nil {
 			continue
 		}
-		if it.heartbeat {
+		// What is there under its name stays. Without one, or with two, nothing is said of what is not listed.
+		if it.name == "" || errors.Is(it.err, errNames) {
 			r.partial = true
-			if o := t.slots[it.name]; o == nil && !t.wild {
-				it.skip = true
-			} else if o == nil || o.want == nil {
-				it.err = errors.New("heartbeat for a resource that is not here")
-			} else {
-				it.res = o.want
-			}
-			continue
+		} else if _, listed := r.seen[it.name]; !listed {
+			r.seen[it.name] = i
 		}
-		if u := it.any.GetTypeUrl(); u != t.url {
-			it.err = fmt.Errorf("type is %q, want %q", u, t.url)
-			continue
-		}
-		if it.err = it.identify(t); it.err != nil {
-			continue
-		}
-		if _, asked := slices.BinarySearch(names, it.name); !asked && !t.wild {
-			it.skip = true
-			s.log(Debug, "%s: %s %q was not asked for", s.typeWord(t), t.noun, it.name)
-			continue
-		}
-		if j, dup := r.seen[it.name]; dup { // one mistake: the first tells it
-			r.items[j].err, r.items[j].todo = errTwice, false
-			it.skip = true
-			continue
-		}
-		r.seen[it.name] = i
-		s.known(t, it)
 	}
 	s.removals(r)
+	var todo []*anypb.Any
 	for i := range r.items {
 		if r.items[i].todo {
 			todo = append(todo, r.items[i].any)
@@ -188,6 +170,47 @@ func (s *Session) begin(t *typeState, r *response) {
 	s.seq++
 	t.seq = s.seq
 	s.do(DecodeItems{TypeURL: t.url, Seq: t.seq, Items: todo})
+}
+
+// look finds out what one item is: not asked for, wrong, known, or to be decoded.
+func (s *Session) look(t *typeState, r *response, i int, names []string) {
+	it := &r.items[i]
+	if !r.delta {
+		it.err = it.unwrap()
+	}
+	if it.err != nil {
+		return
+	}
+	if it.heartbeat {
+		r.partial = true
+		if o := t.slots[it.name]; o == nil && !t.wild {
+			it.skip = true
+		} else if o == nil || o.want == nil {
+			it.err = errors.New("heartbeat for a resource that is not here")
+		} else {
+			it.res = o.want
+		}
+		return
+	}
+	if u := it.any.GetTypeUrl(); u != t.url {
+		it.err = fmt.Errorf("type is %q, want %q", u, t.url)
+		return
+	}
+	if it.err = it.identify(t); it.err != nil {
+		return
+	}
+	if _, asked := slices.BinarySearch(names, it.name); !asked && !t.wild {
+		it.skip = true
+		s.log(Debug, "%s: %s %q was not asked for", s.typeWord(t), t.noun, it.name)
+		return
+	}
+	if j, dup := r.seen[it.name]; dup { // one mistake: the first tells it
+		r.items[j].err, r.items[j].todo = errTwice, false
+		it.skip = true
+		return
+	}
+	r.seen[it.name] = i
+	s.known(t, it)
 }
 
 // identify finds the name of an item in its bytes. A wrapper must have the same.
@@ -203,7 +226,7 @@ func (it *item) identify(t *typeState) error {
 		it.name = string(name)
 	}
 	if wrapper != "" && wrapper != it.name {
-		return fmt.Errorf("discovery.v3.Resource: name is %q, the resource's own is %q", wrapper, it.name)
+		return fmt.Errorf("discovery.v3.Resource: %w: it says %q, the resource %q", errNames, wrapper, it.name)
 	}
 	return nil
 }
@@ -276,8 +299,8 @@ func (s *Session) decoded(w Decoded) {
 			if res.Version, res.Static = r.version, false; r.delta {
 				res.Version = it.version
 			}
-			if it.ttl {
-				res.Degraded = append(res.Degraded, "ttl: it does not expire")
+			if it.ttl > 0 && s.sources[r.source].File {
+				res.Degraded = append(res.Degraded, "ttl: what a file holds does not expire")
 			}
 			if res.Raw == nil {
 				res.Raw = it.any

@@ -155,15 +155,23 @@ func (w *world) status() {
 	st := w.s.Status()
 	w.printf("snapshot %d, applied %d %s", st.Snapshot, st.Applied, st.ApplyErr)
 	for _, s := range st.Sources {
-		w.printf("source %s connected=%v since=%v failures=%d err=%q", s.Name, s.Connected, s.Since.Sub(epoch), s.Failures, s.Err)
+		server := ""
+		if s.Server != "" {
+			server = fmt.Sprintf(" server=%q", s.Server)
+		}
+		w.printf("source %s connected=%v since=%v failures=%d err=%q%s", s.Name, s.Connected, s.Since.Sub(epoch), s.Failures, s.Err, server)
 	}
 	for _, t := range st.Types {
 		if len(t.Resources) == 0 && (t.Source == "" || optional[t.Short]) {
 			continue
 		}
 		c := t.Counters
-		w.printf("%s v=%q n=%q names=%v attempt=%d success=%d rejected=%d failure=%d timeout=%d", t.Short, t.Version, t.Nonce,
-			t.Names, c.Attempt, c.Success, c.Rejected, c.Failure, c.FetchTimeout)
+		applied := ""
+		if t.Applied != "" {
+			applied = fmt.Sprintf(" applied=%q", t.Applied)
+		}
+		w.printf("%s v=%q%s n=%q names=%v attempt=%d success=%d rejected=%d failure=%d timeout=%d", t.Short, t.Version, applied,
+			t.Nonce, t.Names, c.Attempt, c.Success, c.Rejected, c.Failure, c.FetchTimeout)
 		if t.NACK != nil {
 			w.printf("  last NACK v=%q n=%q standing=%v: %s", t.NACK.Version, t.NACK.Nonce, t.NACK.Standing,
 				strings.ReplaceAll(t.NACK.Text, "\n", " | "))
@@ -178,6 +186,9 @@ func (w *world) status() {
 			}
 			if r.Next != "" {
 				w.b.WriteString(" next=" + r.Next)
+			}
+			if !r.Expires.IsZero() {
+				fmt.Fprintf(&w.b, " until=%v", r.Expires.Sub(epoch))
 			}
 			if len(r.Degraded) > 0 {
 				fmt.Fprintf(&w.b, " degraded=%v", r.Degraded)

@@ -233,7 +233,7 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 		w.recvDelta(src, url, kv, body)
 		return
 	}
-	resp := &discoveryv3.DiscoveryResponse{TypeUrl: url, VersionInfo: kv["v"], Nonce: kv["n"]}
+	resp := &discoveryv3.DiscoveryResponse{TypeUrl: url, VersionInfo: kv["v"], Nonce: kv["n"], ControlPlane: serverOf(kv)}
 	for _, l := range body {
 		pos, kv := split(fields(l))
 		u := url
@@ -247,20 +247,33 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 		if slices.Contains(pos, "wrapped") {
 			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Resource: a})
 		}
-		if slices.Contains(pos, "ttl") {
-			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Resource: a, Ttl: durationpb.New(time.Second)})
-		}
-		if slices.Contains(pos, "heartbeat") {
-			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Ttl: durationpb.New(time.Second)})
+		if ttl := ttlOf(kv); slices.Contains(pos, "heartbeat") {
+			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Ttl: ttl})
+		} else if ttl != nil {
+			a, _ = anypb.New(&discoveryv3.Resource{Name: pos[0], Resource: a, Ttl: ttl})
 		}
 		resp.Resources = append(resp.Resources, a)
 	}
 	w.step(Received{Source: src, Response: resp})
 }
 
+func serverOf(kv map[string]string) *corev3.ControlPlane {
+	if id := kv["server"]; id != "" {
+		return &corev3.ControlPlane{Identifier: id}
+	}
+	return nil
+}
+
+func ttlOf(kv map[string]string) *durationpb.Duration {
+	if d, err := time.ParseDuration(kv["ttl"]); err == nil {
+		return durationpb.New(d)
+	}
+	return nil
+}
+
 // recvDelta makes a delta response. A line is a resource, with its version as v=, or "removed" or "missing" and names.
 func (w *world) recvDelta(src int, url string, kv map[string]string, body []string) {
-	resp := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: url, SystemVersionInfo: kv["v"], Nonce: kv["n"]}
+	resp := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: url, SystemVersionInfo: kv["v"], Nonce: kv["n"], ControlPlane: serverOf(kv)}
 	for _, l := range body {
 		pos, kv := split(fields(l))
 		switch pos[0] {
@@ -275,7 +288,7 @@ func (w *world) recvDelta(src int, url string, kv map[string]string, body []stri
 			}
 			continue
 		}
-		r := &discoveryv3.Resource{Name: strings.TrimPrefix(pos[0], "nameless"), Version: kv["v"]}
+		r := &discoveryv3.Resource{Name: strings.TrimPrefix(pos[0], "nameless"), Version: kv["v"], Ttl: ttlOf(kv)}
 		if name := kv["inside"]; name != "" {
 			r.Resource = fakeAny(url, name, nil, kv)
 		} else if !slices.Contains(pos, "heartbeat") {

@@ -62,6 +62,9 @@ type Session struct {
 	applied  Applied          // the last answer
 	warmAt   time.Time        // when the warming timer fires; zero when it is off
 
+	mortal map[*slot]*typeState // what has a time to live
+	dieAt  time.Time            // when its timer fires; zero when it is off
+
 	now time.Time // of the event being handled
 	out []Action  // of the step being made
 }
@@ -75,6 +78,9 @@ type typeState struct {
 	fetch  time.Duration    // initial_fetch_timeout, 0 is for ever
 
 	version  string // last accepted; survives the stream
+	whole    string // last accepted of which nothing waits any more,
+	since    uint64 // and the snapshot that has it
+	applied  string // the same, once that snapshot was applied
 	heard    bool   // a first answer came
 	answered bool   // it came, or is no longer waited for
 	slots    map[string]*slot
@@ -115,6 +121,8 @@ type slot struct {
 	expired bool             // the deadline passed: want goes in as it is
 	heard   bool             // a version was offered, or is no longer waited for: see missingRoot
 	waits   string           // what want waits for
+	ttl     time.Duration    // that it came with last, 0 is for ever
+	dies    time.Time        // when it runs out; zero is never
 	bad     *ResourceError   // why the version offered last was refused
 	counted Counters         // of this one: Envoy counts every secret's subscription by itself
 }
@@ -125,7 +133,7 @@ func NewSession(o SessionOptions) *Session {
 	o.RetryBase = max(defaulted(o.RetryBase, 500*time.Millisecond), time.Millisecond)
 	o.RetryMax = max(defaulted(o.RetryMax, 30*time.Second), o.RetryBase)
 	o.NACKPause = defaulted(o.NACKPause, time.Second)
-	s := &Session{o: o, extra: map[origin]*typeState{}, snapshot: &config.Snapshot{}}
+	s := &Session{o: o, extra: map[origin]*typeState{}, snapshot: &config.Snapshot{}, mortal: map[*slot]*typeState{}}
 	for k := range kinds {
 		s.types = append(s.types, newTypeState(k))
 	}
@@ -224,6 +232,35 @@ func (s *Session) settle() {
 		s.request(t)
 	}
 	s.tell()
+	s.progress()
+}
+
+// progress notes which accepted versions are in the snapshot whole.
+func (s *Session) progress() {
+	for _, t := range s.types {
+		if t.version == t.whole || t.waits() {
+			continue
+		}
+		t.whole, t.since = t.version, s.snapshot.Version
+		t.caughtUp(s.applied)
+	}
+}
+
+// waits says that something accepted is not in the snapshot yet.
+func (t *typeState) waits() bool {
+	for _, o := range t.slots {
+		if o.want != o.live {
+			return true
+		}
+	}
+	return false
+}
+
+// caughtUp takes in which snapshot was applied.
+func (t *typeState) caughtUp(a Applied) {
+	if a.Err == nil && a.Version >= t.since {
+		t.applied = t.whole
+	}
 }
 
 // connectLast moves what opens sources to the end of the actions from n on: they are reached through clusters that the snapshot
@@ -260,12 +297,19 @@ func (s *Session) appliedSnapshot(a Applied) {
 		s.log(Error, "snapshot %d: apply: %v", a.Version, a.Err)
 	}
 	s.applied = a
+	for _, t := range s.types {
+		t.caughtUp(a)
+	}
 }
 
 // timer dispatches by the names that start the timers.
 func (s *Session) timer(id string) {
-	if id == warmingTimer {
+	switch id {
+	case warmingTimer:
 		s.expire()
+		return
+	case ttlTimer:
+		s.die()
 		return
 	}
 	for i, c := range s.sources {

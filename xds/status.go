@@ -104,6 +104,8 @@ type Status struct {
 type SourceStatus struct {
 	Name      string
 	File      bool
+	Delta     bool      // speaks the incremental protocol
+	Server    string    // what its server calls itself (ControlPlane.identifier)
 	Connected bool      // for a file: it was read
 	Since     time.Time // of this state
 	Err       string    // why it is not connected
@@ -118,7 +120,8 @@ type TypeStatus struct {
 	From      extension.Source // that references name, when this is the type as it comes from there
 	Wildcard  bool
 	Names     []string // asked for by name
-	Version   string   // last accepted
+	Version   string   // last accepted and acknowledged
+	Applied   string   // last accepted of which nothing waited any more when the data plane took it in
 	Nonce     string   // of the last response on this stream
 	NACK      *NACK    // the last one
 	Counters  Counters
@@ -134,6 +137,7 @@ type ResourceStatus struct {
 	Next     string         // that waits to serve
 	Blocker  string         // what it waits for
 	Error    *ResourceError // why the last version offered was refused
+	Expires  time.Time      // when its time to live runs out; zero is never
 	Degraded []string       // fields that were accepted and have no effect
 }
 
@@ -156,12 +160,12 @@ func (s *Session) Status() Status {
 		if c == nil {
 			continue
 		}
-		st.Sources = append(st.Sources, SourceStatus{c.Name, c.File, c.connected, c.since, c.err, c.failures})
+		st.Sources = append(st.Sources, SourceStatus{c.Name, c.File, c.Delta, c.server, c.connected, c.since, c.err, c.failures})
 	}
 	for _, t := range s.types {
 		ts := TypeStatus{
 			TypeURL: t.url, Short: t.short, From: t.from, Wildcard: t.wild, Names: slices.Clone(t.names),
-			Version: t.version, Nonce: t.nonce, Counters: t.counters,
+			Version: t.version, Applied: t.applied, Nonce: t.nonce, Counters: t.counters,
 		}
 		if t.source >= 0 {
 			ts.Source = s.sources[t.source].Name
@@ -184,7 +188,7 @@ func (s *Session) Status() Status {
 }
 
 func (s *Session) resource(t *typeState, o *slot) ResourceStatus {
-	r := ResourceStatus{Name: o.name, Blocker: o.waits}
+	r := ResourceStatus{Name: o.name, Blocker: o.waits, Expires: o.dies}
 	if o.live != nil {
 		r.Version, r.Static, r.Degraded = o.live.Version, o.live.Static, o.live.Degraded
 	}

@@ -18,6 +18,7 @@ type sourceState struct {
 	nodeSent  bool      // on this stream
 	epoch     uint64    // counts streams: an answer to a lost one is not sent on the next
 	failures  int       // since the last response: the exponent of the back-off
+	server    string    // ControlPlane.identifier of the last response
 	err       string    // why the last stream ended, or the file was refused
 	opened    bool      // for references that name it: see open
 }

@@ -28,6 +28,8 @@ type (
 	xdsSource struct {
 		Name      string  `json:"name"`
 		File      bool    `json:"file"`
+		Delta     bool    `json:"delta"`
+		Server    string  `json:"server,omitempty"` // what the control plane calls itself
 		Connected bool    `json:"connected"`
 		For       float64 `json:"for_s"` // how long it is as it is
 		Error     string  `json:"error,omitempty"`
@@ -39,7 +41,8 @@ type (
 		Source       string        `json:"source,omitempty"`
 		Wildcard     bool          `json:"wildcard"`
 		Subscribed   []string      `json:"subscribed,omitempty"`
-		Version      string        `json:"version"`
+		Version      string        `json:"version"`         // acknowledged
+		Applied      string        `json:"applied_version"` // in force, with nothing of it waiting
 		Nonce        string        `json:"nonce"`
 		Attempt      uint64        `json:"update_attempt"`
 		Success      uint64        `json:"update_success"`
@@ -63,6 +66,7 @@ type (
 		Version  string    `json:"version,omitempty"`
 		Next     string    `json:"next_version,omitempty"`
 		Blocker  string    `json:"waits_for,omitempty"`
+		Expires  string    `json:"expires,omitempty"` // when its time to live runs out
 		Error    *xdsError `json:"error_state,omitempty"`
 		Degraded []string  `json:"degraded_fields,omitempty"`
 	}
@@ -102,7 +106,7 @@ func newXDSStatus(in xds.Status, now time.Time) *xdsStatus {
 		Sources: []xdsSource{}, Types: []xdsType{}, Warming: []xdsWarming{},
 	}
 	for _, c := range in.Sources {
-		st.Sources = append(st.Sources, xdsSource{c.Name, c.File, c.Connected, since(now, c.Since), c.Err, c.Failures})
+		st.Sources = append(st.Sources, xdsSource{c.Name, c.File, c.Delta, c.Server, c.Connected, since(now, c.Since), c.Err, c.Failures})
 	}
 	for i := range in.Types {
 		t := newXDSType(&in.Types[i])
@@ -121,7 +125,7 @@ func newXDSType(in *xds.TypeStatus) xdsType {
 	c := in.Counters
 	t := xdsType{
 		TypeURL: in.TypeURL, Short: in.Short, Source: in.Source, Wildcard: in.Wildcard, Subscribed: in.Names,
-		Version: in.Version, Nonce: in.Nonce, Resources: []xdsResource{},
+		Version: in.Version, Applied: in.Applied, Nonce: in.Nonce, Resources: []xdsResource{},
 		Attempt: c.Attempt, Success: c.Success, Rejected: c.Rejected, Failure: c.Failure, FetchTimeout: c.FetchTimeout,
 	}
 	if n := in.NACK; n != nil {
@@ -131,6 +135,9 @@ func newXDSType(in *xds.TypeStatus) xdsType {
 		o := xdsResource{
 			Name: r.Name, State: string(r.State), Static: r.Static, Version: r.Version, Next: r.Next,
 			Blocker: r.Blocker, Degraded: r.Degraded,
+		}
+		if !r.Expires.IsZero() {
+			o.Expires = r.Expires.UTC().Format(time.RFC3339)
 		}
 		if r.Error != nil {
 			o.Error = &xdsError{r.Error.Version, r.Error.At, r.Error.Text}

@@ -29,6 +29,12 @@ func (st *xdsStatus) write(b *strings.Builder) {
 			verb = "not connected"
 		}
 		fmt.Fprintf(b, "source %s: %s for %s", c.Name, verb, seconds(c.For))
+		if c.Server != "" {
+			fmt.Fprintf(b, ", server %s", quoted(c.Server))
+		}
+		if c.Delta {
+			b.WriteString(", delta")
+		}
 		if c.Failures > 0 {
 			fmt.Fprintf(b, ", %d failures", c.Failures)
 		}
@@ -50,8 +56,8 @@ func (t *xdsType) write(b *strings.Builder) {
 	if t.Wildcard {
 		how = "all"
 	}
-	fmt.Fprintf(b, "\n%s (%s) from %s: %s, version %s, nonce %s; %d accepted, %d refused, %d lost, %d timed out\n",
-		t.Short, kind(t.TypeURL), cmp.Or(t.Source, "nowhere"), how, quoted(t.Version), quoted(t.Nonce),
+	fmt.Fprintf(b, "\n%s (%s) from %s: %s, version %s, applied %s, nonce %s; %d accepted, %d refused, %d lost, %d timed out\n",
+		t.Short, kind(t.TypeURL), cmp.Or(t.Source, "nowhere"), how, quoted(t.Version), quoted(t.Applied), quoted(t.Nonce),
 		t.Success, t.Rejected, t.Failure, t.FetchTimeout)
 	if n := t.NACK; n != nil {
 		state := "accepted again since"
@@ -70,6 +76,9 @@ func (t *xdsType) write(b *strings.Builder) {
 		}
 		if r.Next != "" && r.Next != r.Version {
 			fmt.Fprintf(b, ", next %s", quoted(r.Next))
+		}
+		if r.Expires != "" {
+			fmt.Fprintf(b, ", until %s", r.Expires)
 		}
 		if r.Blocker != "" {
 			fmt.Fprintf(b, ", waits for %s", r.Blocker)
