@@ -113,6 +113,7 @@ type BuildContext struct {
 	Shared     *Shared                         // what filters have in common; nil shares nothing
 	Slots      *stream.Slots                   // per-stream state; set while an HTTP chain is built
 	Name       string                          // the filter's name in its chain
+	Node       Node                            // who we are to control planes and log services
 	Draining   func() bool
 	Closing    <-chan struct{} // closed when what is being built is torn down
 
@@ -121,6 +122,9 @@ type BuildContext struct {
 	Secrets func(key string) *secret.Live
 	Keep    func(s *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live
 }
+
+// A Node is who this process is (Envoy: Node).
+type Node struct{ ID, Cluster string }
 
 // A Sink takes whole access log lines; Write does not keep p.
 type Sink interface{ Write(p []byte) (int, error) }

@@ -106,7 +106,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 
 func (p *Proxy) buildContext() filters.BuildContext {
 	return filters.BuildContext{
-		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared,
+		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared, Node: p.o.Node,
 		Draining:   p.draining.Load,
 		Routes:     func(name string) *route.Live { return &p.liveRoute(name).Live },
 		Extensions: func(key string) *extension.Live { return &p.liveExtension(key).Live },

@@ -40,6 +40,7 @@ type Options struct {
 	Loggers   func(path string) (filters.Sink, error) // files that access loggers write to
 	OwnMark   uint32                                  // SO_MARK of upstream sockets, so that interception leaves them alone
 	Workers   int                                     // listening sockets per address, and event loops; 0: GOMAXPROCS
+	Node      filters.Node                            // who this process is
 	DrainTime time.Duration                           // how long removed listeners' connections may go on; 0: 600 s
 	MaxConns  uint64                                  // downstream connections at once, over all listeners; 0: no limit
 	Runtime   *values.Registry                        // whose keys the configuration reads; nil makes one

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/weirproxy/weir/filters/accesslog/file"
+	alsgrpc "github.com/weirproxy/weir/filters/accesslog/grpc"
 	"github.com/weirproxy/weir/filters/http/cors"
 	"github.com/weirproxy/weir/filters/http/fault"
 	"github.com/weirproxy/weir/filters/http/grpcstats"
@@ -134,6 +135,7 @@ func TestStatsDocs(t *testing.T) {
 		{"cluster.<name>.outlier_detection., when configured", "proxy/upstream.OutlierStats", stats.Names[upstream.OutlierStats]()},
 		{"cluster.<name>.health_check., when configured", "proxy/upstream.HealthCheckStats", stats.Names[upstream.HealthCheckStats]()},
 		{"filesystem.", "filters/accesslog/file.Stats", stats.Names[file.Stats]()},
+		{"access_logs.grpc_access_log.", "filters/accesslog/grpc.Stats", stats.Names[alsgrpc.Stats]()},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\nFrom `%s`.\n\n", strings.ReplaceAll(s.scope, "<", "\\<"), s.from)
 		var rows []string

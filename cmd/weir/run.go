@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/intercept"
@@ -196,6 +197,7 @@ func (p *process) build() (err error) {
 	p.proxy, err = proxy.New(proxy.Options{
 		Log: p.log, Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
 		MaxConns: p.l.boot.MaxConnections, Runtime: p.l.runtime, Layers: p.l.boot.Runtime,
+		Node: filters.Node{ID: p.l.boot.Node.GetId(), Cluster: p.l.boot.Node.GetCluster()},
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/filters/accesslog"
 	"github.com/weirproxy/weir/filters/accesslog/file"
+	alsgrpc "github.com/weirproxy/weir/filters/accesslog/grpc"
 	"github.com/weirproxy/weir/filters/accesslog/stream"
 	"github.com/weirproxy/weir/filters/http/cors"
 	"github.com/weirproxy/weir/filters/http/fault"
@@ -67,5 +68,7 @@ func Filters() []*extension.Factory {
 		file.Factory(),
 		stream.StdoutFactory(),
 		stream.StderrFactory(),
+		alsgrpc.HTTPFactory(),
+		alsgrpc.TCPFactory(),
 	}
 }

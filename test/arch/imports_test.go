@@ -102,7 +102,7 @@ var external = []struct {
 	},
 	{
 		"google.golang.org/grpc",
-		[]string{"xds/...", "filters/http/extauthz", "filters/http/extproc", "filters/http/ratelimit", "test/..."},
+		[]string{"xds/...", "filters/http/extauthz", "filters/http/extproc", "filters/http/ratelimit", "filters/accesslog/grpc", "test/..."},
 		"gRPC serves the control plane and external calls, never proxied traffic",
 	},
 	{
