@@ -167,13 +167,16 @@ func (h *Headers) AddInt(n Name, value int64) {
 
 // AddRaw appends a field whose name keeps the letter case given. Names longer
 // than 65,535 bytes are cut off by every codec long before; they panic here.
-func (h *Headers) AddRaw(name, value []byte) {
+func (h *Headers) AddRaw(name, value []byte) { h.AddAs(Lookup(name), name, value) }
+
+// AddAs is AddRaw for who has looked the name up.
+func (h *Headers) AddAs(id ID, name, value []byte) {
 	if len(name) > 0xffff {
 		panic("header: name longer than 65535 bytes")
 	}
 	off := uint32(len(h.buf))
 	h.buf = append(append(h.buf, name...), value...)
-	h.push(field{off, off + uint32(len(name)), uint32(len(value)), uint16(len(name)), Lookup(name)})
+	h.push(field{off, off + uint32(len(name)), uint32(len(value)), uint16(len(name)), id})
 }
 
 // Set replaces the first field of that name, keeping its place and the letter

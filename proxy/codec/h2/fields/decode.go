@@ -138,9 +138,10 @@ func (d *Decoder) field(name, v []byte) error {
 		d.m.Dropped++
 		return nil
 	}
-	keep, err := d.known(header.Lookup(name), v)
+	id := header.Lookup(name)
+	keep, err := d.known(id, v)
 	if keep && err == nil {
-		d.h.AddRaw(name, v)
+		d.h.AddAs(id, name, v)
 	}
 	return err
 }

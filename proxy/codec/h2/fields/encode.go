@@ -182,7 +182,7 @@ func (e *Encoder) again(k *known) {
 
 // know gives a field that was seen before; nil the first time.
 func (e *Encoder) know(name, value string) *known {
-	x := maphash.String(e.seed, name)*31 ^ maphash.String(e.seed, value)
+	x := maphash.String(e.seed, value) ^ uint64(len(name))*0x9e3779b97f4a7c15 // names of one value mostly differ in length
 	set := &e.known[x%knownSets]
 	for i := range set.fields {
 		if k := &set.fields[i]; k.value == value && k.name == name {

@@ -1,9 +1,5 @@
 package hpack
 
-import (
-	"golang.org/x/net/http2/hpack"
-)
-
 // A Decoder decodes the field blocks of one direction of a connection.
 type Decoder struct {
 	t       table
@@ -14,12 +10,6 @@ type Decoder struct {
 
 // scratch takes what Huffman decoding writes.
 type scratch struct{ b []byte }
-
-// Write implements io.Writer.
-func (s *scratch) Write(p []byte) (int, error) {
-	s.b = append(s.b, p...)
-	return len(p), nil
-}
 
 // NewDecoder makes a Decoder with a table of at most that many bytes
 // (SETTINGS_HEADER_TABLE_SIZE).
@@ -118,9 +108,6 @@ func (s *scratch) read(b []byte) (v, rest []byte, ok bool) {
 	if !huffman {
 		return v, rest, true
 	}
-	s.b = s.b[:0]
-	if _, err := hpack.HuffmanDecode(s, v); err != nil {
-		return nil, nil, false
-	}
-	return s.b, rest, true
+	s.b, ok = appendHuffman(s.b[:0], v)
+	return s.b, rest, ok
 }

@@ -2,7 +2,7 @@
 //
 // x/net's package makes a string of every literal it decodes and finds what it
 // encodes by two maps; origins that index what they never refer to again (nginx)
-// made that a ninth of a request's CPU (docs/decisions/0009). Its Huffman code is
+// made that a ninth of a request's CPU (docs/decisions/0009). Its Huffman encoder is
 // used here, and its decoder and encoder are what the tests hold this one against.
 package hpack
 
