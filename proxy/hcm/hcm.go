@@ -120,9 +120,23 @@ func (m *Manager) get(c *conn.Conn, codec stream.Codec) *stream.Stream {
 	return s
 }
 
-// put gives a stream back that is over; one of a chain that was replaced is dropped.
+// again is get for who kept a stream from the request before; it may be nil.
+func (m *Manager) again(s *stream.Stream, c *conn.Conn, codec stream.Codec) *stream.Stream {
+	if s == nil || m.now.Load().chain != s.Chain() {
+		return m.get(c, codec)
+	}
+	s.Begin(c, codec, m.live, rand.Uint64())
+	return s
+}
+
+// put gives a stream back that is over.
 func (m *Manager) put(s *stream.Stream) {
 	s.Recycle()
+	m.pool(s)
+}
+
+// pool takes back an empty stream; one of a chain that was replaced is dropped.
+func (m *Manager) pool(s *stream.Stream) {
 	if v := m.now.Load(); v.chain == s.Chain() {
 		v.streams.Put(s)
 	}

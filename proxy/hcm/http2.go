@@ -57,21 +57,21 @@ func (m *Manager) serveHTTP2(c *conn.Conn) error {
 
 // NewStream implements h2.Handler.
 func (x *http2Conn) NewStream(st *h2.ServerStream) (request, trailers *header.Headers) {
-	s := x.m.get(x.c, st)
+	s, _ := st.User.(*stream.Stream)
+	s = x.m.again(s, x.c, st)
+	st.User = s
 	s.Info.Start = time.Now()
 	x.m.begin(s, x.m.stats.RqHTTP2Total)
 	if n := x.m.cfg.MaxRequestsPerConn; n > 0 && x.c.Info.Requests >= uint64(n) && !x.srv.Draining() {
 		x.m.stats.CxMaxRequests.Inc()
 		x.srv.Drain()
 	}
-	st.User = s
 	return &s.Request, &s.RequestTrailers
 }
 
 // Refused implements h2.Handler: a head broke a rule.
 func (x *http2Conn) Refused(st *h2.ServerStream, err error) {
 	m, s := x.m, st.User.(*stream.Stream)
-	st.User = nil
 	s.Info.Protocol = info.HTTP2
 	s.Info.Flags |= info.DownstreamProtocolError
 	s.Info.Details = "http2.violation.of.messaging.rule"
@@ -83,7 +83,14 @@ func (x *http2Conn) Refused(st *h2.ServerStream, err error) {
 		}
 	}
 	m.end(s)
-	m.put(s)
+	s.Recycle()
+}
+
+// Retire implements h2.Handler.
+func (x *http2Conn) Retire(st *h2.ServerStream) {
+	if s, ok := st.User.(*stream.Stream); ok {
+		x.m.pool(s)
+	}
 }
 
 // ServeStream implements h2.Handler.
@@ -115,8 +122,7 @@ func (x *http2Conn) ServeStream(st *h2.ServerStream) {
 	m.unanswered(s, err)
 	st.Finish()
 	m.end(s)
-	st.User = nil
-	m.put(s)
+	s.Recycle()
 }
 
 // recovered ends a stream whose filters panicked; the connection and its other

@@ -23,8 +23,22 @@ import (
 type Stream struct {
 	Request, Response                 header.Headers
 	RequestTrailers, ResponseTrailers header.Headers
-	Info                              info.Stream
-	Conn                              *conn.Conn
+
+	// Kept is the terminal filter's own, from one life to the next.
+	Kept any
+
+	chain     *Chain
+	slots     []slot
+	req       route.Request
+	replyBody []byte
+
+	life
+}
+
+// life is what a Stream begins anew with each request.
+type life struct {
+	Info info.Stream
+	Conn *conn.Conn
 
 	// Set by the codec when the request head is in.
 	Method, Path, Authority []byte // as received or as filters changed them: SetPath, SetAuthority
@@ -44,22 +58,18 @@ type Stream struct {
 	Idle            time.Duration // the longest wait without any byte either way
 
 	codec   Codec
-	chain   *Chain
 	live    *route.Live
 	table   *route.Table
 	matched bool
 	route   *route.Route
 	weight  *route.ClusterWeight
-	req     route.Request
 	rand    uint64
-	slots   []slot
 
 	bodyDone     atomic.Bool // the whole request was read; a terminal filter may read it on a goroutine of its own
 	replied      bool        // a response head went into the output
 	ended        bool        // … and its end
 	respPhase    int         // response filters that have seen the head
 	mustClose    bool        // the connection cannot serve another request
-	replyBody    []byte
 	ctx          context
 	statusBuffer [8]byte
 }
@@ -90,10 +100,7 @@ func (s *Stream) Recycle() {
 	for i := range s.slots {
 		s.slots[i].zero()
 	}
-	*s = Stream{
-		Request: s.Request, Response: s.Response, RequestTrailers: s.RequestTrailers, ResponseTrailers: s.ResponseTrailers,
-		chain: s.chain, slots: s.slots, req: s.req, replyBody: s.replyBody,
-	}
+	s.life = life{}
 }
 
 // maxKept is the largest header arena, in bytes, that stays with a pooled stream.

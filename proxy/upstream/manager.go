@@ -59,8 +59,6 @@ type Manager struct {
 
 	checks sync.WaitGroup // health checks under way
 
-	attempts sync.Pool // of *Attempt, for streams of shared connections
-
 	mu sync.Mutex // one Apply at a time
 }
 
@@ -79,7 +77,6 @@ func NewManager(o Options) *Manager {
 		o.Tick = 250 * time.Millisecond
 	}
 	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule()}
-	m.attempts.New = func() any { return new(Attempt) }
 	m.clusters.Store(&map[string]*Cluster{})
 	m.lookups.init(o)
 	return m

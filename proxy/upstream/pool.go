@@ -26,6 +26,14 @@ func (k *poolKey) plain() bool {
 	return !k.transparent && k.mark == 0 && k.sni == "" && k.san == "" && !k.source.Addr().IsValid()
 }
 
+// equal is ==, quick where it is most often asked.
+func (k *poolKey) equal(o *poolKey) bool {
+	if k.loop != o.loop || k.high != o.high {
+		return false
+	}
+	return k.plain() && o.plain() || *k == *o
+}
+
 // exact tells whether the source port is the client's, so that nobody but that one
 // client connection can use the connection.
 func (k *poolKey) exact() bool { return k.source.Port() != 0 }

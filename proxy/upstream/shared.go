@@ -86,7 +86,7 @@ func (p *sharedPool) await() <-chan struct{} {
 func (p *sharedPool) take(key *poolKey) (*shared, *h2.ClientStream) {
 	own := false
 	for _, s := range p.all() {
-		if s.key.loop == key.loop && s.key == *key && s.usable() {
+		if s.key.equal(key) && s.usable() {
 			own = true
 			if st, err := s.conn.Open(); err == nil {
 				return s, st
@@ -137,9 +137,14 @@ func (s *shared) attempt(st *h2.ClientStream, t breaker.Token) *Attempt {
 		c.stats.CxMaxRequests.Inc()
 		s.retire()
 	}
-	a := c.m.attempts.Get().(*Attempt)
-	a.Exchange, a.Host, a.Protocol = st, s.host, info.HTTP2
-	a.stream, a.shared, a.link, a.sock, a.key = st, s, s.link, s.link.sock, s.key
+	a, ok := st.User.(*Attempt) // it is used over and over with its stream
+	if !ok {
+		a = &Attempt{
+			Exchange: st, Host: s.host, Protocol: info.HTTP2,
+			stream: st, shared: s, link: s.link, sock: s.link.sock, key: s.key,
+		}
+		st.User = a
+	}
 	a.begin(t)
 	a.Reused = n > 1
 	return a
@@ -147,13 +152,9 @@ func (s *shared) attempt(st *h2.ClientStream, t breaker.Token) *Attempt {
 
 // leave ends the use of a stream. The stream is reset if it is not over.
 func (a *Attempt) leave(now time.Time) {
-	s, st, free := a.shared, a.stream, &a.Host.cluster.m.attempts
+	s := a.shared
 	a.finish()
-	a.Exchange, a.Host, a.stream, a.shared, a.link, a.sock = nil, nil, nil, nil, nil, nil
-	a.key, a.requests = poolKey{}, 0
-	free.Put(a)
-	st.Release()
-	if s.conn.Active() == 0 {
+	if a.stream.Release() { // a may serve another request from here on
 		s.quiet.CompareAndSwap(0, now.UnixNano())
 	}
 }

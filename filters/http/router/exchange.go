@@ -13,8 +13,20 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream"
 )
 
-// An exchange is the router's work for one stream.
+// An exchange is the router's work for one stream after the other.
 type exchange struct {
+	wake  func() error // onTick
+	gone  func()       // onGone
+	pump  *pump
+	tried []*upstream.Host
+	// rewriteTo is scratch for paths, hosts and locations.
+	rewriteTo []byte
+
+	work
+}
+
+// work is what an exchange begins anew with each stream.
+type work struct {
 	f    *filter
 	s    *stream.Stream
 	rt   *route.Route
@@ -30,17 +42,14 @@ type exchange struct {
 	waited     bool              // the response's body did not come with its head
 	reported   bool              // its outcome was told to its host
 	tookRetry  bool
-	tried      []*upstream.Host
 	pick       upstream.PickInfo
 	open       upstream.OpenInfo
 	mark       header.Mark
-	rewriteTo  []byte // scratch for paths, hosts and locations
 
 	// The request body.
 	replay buffer.Buf // what was read, for this and later tries
 	whole  bool       // all of it is in replay, or there is none
 	lost   bool       // more was read than may be kept
-	pump   *pump
 
 	// Times. deadline, once known, bounds everything (route timeout).
 	bounds   bounds
@@ -48,10 +57,8 @@ type exchange struct {
 	deadline time.Time
 	sentAt   time.Time // the request's last byte went upstream
 	bound    timeout   // what ends the wait under way
-	wake     func() error
 
 	left atomic.Bool // the client reset the stream, or left; set on another goroutine
-	gone func()      // onGone, made once
 }
 
 func newExchange() *exchange {
@@ -83,9 +90,11 @@ func (e *exchange) end() {
 	e.giveRetry()
 	e.replay.Discard()
 	clear(e.tried)
-	wake, gone, tried, scratch, pump := e.wake, e.gone, e.tried[:0], e.rewriteTo[:0], e.pump
-	*e = exchange{wake: wake, gone: gone, tried: tried, rewriteTo: scratch, pump: pump}
-	e.pump.reset()
+	e.tried, e.rewriteTo = e.tried[:0], e.rewriteTo[:0]
+	e.work = work{}
+	if e.pump.at != nil || e.pump.frozen {
+		e.pump.reset()
+	}
 }
 
 func (e *exchange) giveRetry() {

@@ -31,7 +31,5 @@ func build(c settings, bc *filters.BuildContext) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host name: %w", err)
 	}
-	f := &filter{cfg: c, clusters: bc.Clusters, log: bc.Log, hostname: name}
-	f.exchanges.New = func() any { return newExchange() }
-	return f, nil
+	return &filter{cfg: c, clusters: bc.Clusters, log: bc.Log, hostname: name}, nil
 }

@@ -36,6 +36,8 @@ func (h2Origin) ServeStream(st *h2.ServerStream) {
 
 func (h2Origin) Refused(*h2.ServerStream, error) {}
 
+func (h2Origin) Retire(*h2.ServerStream) {}
+
 // requests keeps what was used before.
 type requests chan *h2Request
 

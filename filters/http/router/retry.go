@@ -36,9 +36,9 @@ type plan struct {
 // says nothing: Envoy's default is to try the same host again.
 const defaultHostAttempts = 3
 
+// begin makes an empty plan that of a request.
 func (p *plan) begin(fw *route.Forward, s *stream.Stream, b *bounds) {
-	scratch := p.scratch
-	*p = plan{policy: fw.Retry, streamEnds: b.max, tryIdle: b.perTryIdle, scratch: scratch}
+	p.policy, p.streamEnds, p.tryIdle = fw.Retry, b.max, b.perTryIdle
 	h := &s.Request
 	if fw.Retry != nil {
 		p.on, p.left = fw.Retry.On, fw.Retry.NumRetries

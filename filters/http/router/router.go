@@ -6,7 +6,6 @@ package router
 
 import (
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,14 +17,12 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream"
 )
 
-// filter is the router of one filter chain; exchanges are what it keeps about a
-// stream, pooled.
+// filter is the router of one filter chain.
 type filter struct {
-	cfg       settings
-	clusters  *upstream.Manager
-	log       *zap.Logger
-	hostname  string
-	exchanges sync.Pool
+	cfg      settings
+	clusters *upstream.Manager
+	log      *zap.Logger
+	hostname string
 }
 
 var _ filters.Terminal = (*filter)(nil)
@@ -47,11 +44,15 @@ func (f *filter) ServeStream(s *stream.Stream) error {
 		f.direct(s, rt)
 		return nil
 	}
-	e := f.exchanges.Get().(*exchange)
+	e, ok := s.Kept.(*exchange)
+	if !ok {
+		e = newExchange()
+	}
+	s.Kept = nil // should it panic, it is not used again
 	e.begin(f, s, rt)
 	err := e.serve()
 	e.end()
-	f.exchanges.Put(e)
+	s.Kept = e
 	return err
 }
 

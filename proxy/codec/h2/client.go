@@ -36,6 +36,7 @@ type ClientConn struct {
 	draining bool
 	leaving  bool      // OnGoAway is to be called
 	quiet    time.Time // since when there is no stream
+	spare    spares[*ClientStream]
 }
 
 // NewClientConn sends the preface on c, which it owns from then on, and reads on a
@@ -99,7 +100,7 @@ func (k *ClientConn) Open() (*ClientStream, error) {
 	case k.active >= k.limit():
 		return nil, ErrNoCapacity
 	}
-	x := newClientStream(k)
+	x := k.newStream()
 	x.s.count()
 	return x, nil
 }
@@ -212,10 +213,13 @@ func (k *ClientConn) unused() {
 	}
 }
 
-func (k *ClientConn) settled()                    { close(k.said) }
-func (k *ClientConn) woken()                      {}
-func (k *ClientConn) pong()                       {}
-func (k *ClientConn) due(time.Time) (t time.Time) { return t }
+func (k *ClientConn) settled() { close(k.said) }
+func (k *ClientConn) woken()   {}
+func (k *ClientConn) pong()    {}
+
+func (k *ClientConn) due(now time.Time) time.Time {
+	return k.spare.due(now, func(*ClientStream) {})
+}
 
 // goAway implements side: streams above the last were not looked at.
 func (k *ClientConn) goAway(last uint32, code http2.ErrCode, debug []byte) error {

@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -20,8 +19,14 @@ const maxInterim = 8
 // A ClientStream is one exchange on a ClientConn. Its owner begins it, writes and
 // reads, and releases it.
 type ClientStream struct {
+	// User is the owner's own. It is there again when the connection uses the stream
+	// for another exchange.
+	User any
+
 	s half
 	k *ClientConn
+
+	whole bool // the response was complete when its head was read; the owner's
 
 	trailers *header.Headers // set by StartBody, used by ReadBody
 
@@ -39,13 +44,15 @@ type responseHead struct {
 	code int
 }
 
-var clientStreams = sync.Pool{New: func() any { return new(ClientStream) }}
-
-func newClientStream(k *ClientConn) *ClientStream {
-	x := clientStreams.Get().(*ClientStream)
+// newStream gives a stream for an exchange. The lock is held.
+func (k *ClientConn) newStream() *ClientStream {
+	x, ok := k.spare.take()
+	if !ok {
+		x = &ClientStream{k: k}
+	}
 	x.s.bind(&k.core, x)
-	x.k, x.trailers = k, nil
-	x.head, x.connect, x.apart, x.final, x.got = false, false, false, false, false
+	x.trailers = nil
+	x.head, x.connect, x.apart, x.final, x.got, x.whole = false, false, false, false, false, false
 	x.taken, x.kept = 0, 0
 	return x
 }
@@ -67,8 +74,9 @@ func (x *ClientStream) put(h *header.Headers, code int) bool {
 }
 
 // Release ends the exchange and gives the stream back: it is reset unless both
-// messages are whole. The stream must not be used after that.
-func (x *ClientStream) Release() {
+// messages are whole. The stream must not be used after that. last tells whether
+// the connection has no other exchange.
+func (x *ClientStream) Release() (last bool) {
 	s, c := &x.s, x.s.c
 	c.mu.Lock()
 	s.waker = nil
@@ -78,9 +86,10 @@ func (x *ClientStream) Release() {
 	}
 	s.uncount()
 	c.drain(s)
+	last = c.active == 0
+	x.k.spare.put(x, &c.timer)
 	c.unlock()
-	x.k, s.c, x.trailers = nil, nil, nil
-	clientStreams.Put(x)
+	return last
 }
 
 // ID is the stream's number, 0 before its head was written.
@@ -89,13 +98,9 @@ func (x *ClientStream) ID() uint32 { return x.s.id }
 // Conn is the connection.
 func (x *ClientStream) Conn() *ClientConn { return x.k }
 
-// Begin implements codec.Exchange.
-func (x *ClientStream) Begin(wake func() error) {
-	c := x.s.c
-	c.mu.Lock()
-	x.s.waker = wake
-	c.mu.Unlock()
-}
+// Begin implements codec.Exchange. Nobody else knows of the stream before its head
+// is written.
+func (x *ClientStream) Begin(wake func() error) { x.s.waker = wake }
 
 // WriteHeaders implements codec.Exchange. It fails with a *codec.ResetError that
 // says Unprocessed when the connection takes no streams any more.
@@ -167,9 +172,6 @@ func (x *ClientStream) SetReadDeadline(t time.Time) { x.s.setReadDeadline(t) }
 // WakeReader implements codec.Exchange.
 func (x *ClientStream) WakeReader() {
 	c := x.s.c
-	if c == nil {
-		return
-	}
 	c.mu.Lock()
 	x.s.woken = true
 	x.s.hurry()
@@ -193,6 +195,7 @@ func (x *ClientStream) ReadHeaders(h *header.Headers) (code int, err error) {
 			if x.taken++; x.taken == x.kept {
 				x.taken, x.kept = 0, 0
 			}
+			x.whole = s.ended && x.final && x.kept == 0
 			return r.code, nil
 		case s.err != nil:
 			return 0, s.err
@@ -213,10 +216,13 @@ func (x *ClientStream) Started() bool {
 
 // StartBody implements codec.Exchange.
 func (x *ClientStream) StartBody(t *header.Headers) (end bool) {
+	x.trailers = t
+	if x.whole { // the reading goroutine is done with it
+		return x.s.recv.n == 0 && x.s.finish(t)
+	}
 	c := x.s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x.trailers = t
 	if !x.s.ended || x.s.recv.n > 0 {
 		return false
 	}
@@ -224,10 +230,20 @@ func (x *ClientStream) StartBody(t *header.Headers) (end bool) {
 }
 
 // ReadBody implements codec.Exchange.
-func (x *ClientStream) ReadBody() (p []byte, end bool, err error) { return x.s.readBody(x.trailers) }
+func (x *ClientStream) ReadBody() (p []byte, end bool, err error) {
+	if s := &x.s; x.whole && s.given == 0 && s.recv.n > 0 {
+		p = s.recv.front()
+		s.given = len(p)
+		return p, len(p) == s.recv.n && s.finish(x.trailers), nil
+	}
+	return x.s.readBody(x.trailers)
+}
 
 // Waits implements codec.Exchange.
 func (x *ClientStream) Waits() bool {
+	if x.whole {
+		return false
+	}
 	c := x.s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -121,5 +121,5 @@ func (s *Server) due(now time.Time) (next time.Time) {
 		}
 	}
 	next = sooner(next, s.dismissDue(now))
-	return sooner(next, s.workers.due(now))
+	return sooner(next, s.workers.idle.due(now, dismissed))
 }

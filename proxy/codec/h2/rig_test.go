@@ -55,6 +55,8 @@ func (h *handler) ServeStream(st *ServerStream) {
 	h.pool.Put(r)
 }
 
+func (h *handler) Retire(*ServerStream) {}
+
 func (h *handler) Refused(st *ServerStream, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

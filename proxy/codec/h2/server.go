@@ -23,6 +23,9 @@ type Handler interface {
 	// Refused is called instead, on the reading goroutine, when the head broke a rule
 	// or a limit: nothing is answered but RST_STREAM or GOAWAY.
 	Refused(*ServerStream, error)
+	// Retire is called when a stream begins no further request: what its User holds
+	// from one to the next is not needed any more. The connection's lock is held.
+	Retire(*ServerStream)
 }
 
 // A Server is the downstream half of a connection.
@@ -67,7 +70,7 @@ func (s *Server) Serve(idle, maxAge time.Duration) error {
 	err := s.serve(s.preface())
 	s.c.SetIdle(false)
 	s.mu.Lock()
-	s.workers.stop(len(s.workers.idle))
+	s.workers.idle.drop(len(s.workers.idle.list), dismissed)
 	for s.workers.n > 0 {
 		s.ended.Wait()
 	}
@@ -241,6 +244,10 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	if !ignored {
 		s.lastID = id
 	}
+	var k *worker
+	if !ignored && !refused {
+		k = s.workers.take(s)
+	}
 	s.mu.Unlock()
 	if ignored || refused {
 		if err := s.discardBlock(b); err != nil || ignored {
@@ -253,8 +260,8 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 		s.closed.add(id, buriedByUs)
 		return s.guard.reset(&s.core)
 	}
-	st := newServerStream(s)
-	st.s.id = id
+	st := k.st
+	st.bind(s, id)
 	h, t := s.h.NewStream(st)
 	st.trailers = t
 	why := s.dec.Request(b, h, &s.o.Fields, &st.msg)
@@ -270,9 +277,9 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	}
 	if why != nil {
 		s.h.Refused(st, why)
-		st.recycle()
 		s.mu.Lock()
 		s.closed.add(id, buriedByUs)
+		s.workers.give(s, k)
 		s.mu.Unlock()
 		if why == error(errSelfDepends) {
 			return &streamError{id, http2.ErrCodeProtocol, errSelfDepends}
@@ -283,7 +290,9 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	if err := s.err; err != nil { // it ended meanwhile
 		s.unlock()
 		s.h.Refused(st, err)
-		st.recycle()
+		s.mu.Lock()
+		s.workers.give(s, k)
+		s.unlock()
 		return err
 	}
 	st.s.declared = st.msg.ContentLength
@@ -291,7 +300,7 @@ func (s *Server) request(id uint32, b []byte, end, selfDepends bool) error {
 	st.s.open(id)
 	st.s.count()
 	s.running++
-	s.workers.serve(s, st)
+	s.workers.serve(s, k)
 	s.unlock()
 	return nil
 }

@@ -18,34 +18,37 @@ var _ stream.Codec = (*ServerStream)(nil)
 // A ServerStream is one request and its response. It is the handler's until
 // ServeStream, or Refused, returns.
 type ServerStream struct {
-	// User is the handler's own.
+	// User is the handler's own, from one request to the next until Retire.
 	User any
 
 	s        half
 	srv      *Server
 	msg      fields.Message
 	noBody   bool // the request ended with its head
+	left     bool // Finish was called; its caller's own
 	trailers *header.Headers
 
 	// guarded by the connection's lock
-	due100   bool // the client waits for a 100 that is ours to send
-	code     http2.ErrCode
-	coded    bool
-	finished bool
+	due100 bool // the client waits for a 100 that is ours to send
+	code   http2.ErrCode
+	coded  bool
 }
 
 var serverStreams = sync.Pool{New: func() any { return new(ServerStream) }}
 
-func newServerStream(srv *Server) *ServerStream {
-	st := serverStreams.Get().(*ServerStream)
+func newServerStream() *ServerStream { return serverStreams.Get().(*ServerStream) }
+
+// bind makes the stream that of a request that begins.
+func (st *ServerStream) bind(srv *Server, id uint32) {
 	st.srv = srv
 	st.s.bind(&srv.core, nil)
-	st.due100, st.coded, st.finished = true, false, false
-	return st
+	st.s.id = id
+	st.due100, st.coded, st.left = true, false, false
 }
 
-// recycle gives the stream back to the pool.
-func (st *ServerStream) recycle() {
+// retire gives a stream back to the pool.
+func (s *Server) retire(st *ServerStream) {
+	s.h.Retire(st)
 	st.User, st.srv, st.trailers = nil, nil, nil
 	st.s.c, st.s.gone = nil, nil
 	serverStreams.Put(st)
@@ -224,13 +227,13 @@ func (st *ServerStream) Upgrade() (netio.Conn, []byte) { return &tunnel{s: &st.s
 // response is sent, an incomplete one is reset, and so is, after LateGrace, a request
 // that was not read whole.
 func (st *ServerStream) Finish() {
+	if st.left {
+		return
+	}
+	st.left = true
 	s, c := &st.s, st.s.c
 	c.mu.Lock()
 	defer c.unlock()
-	if st.finished {
-		return
-	}
-	st.finished = true
 	s.gone = nil
 	switch {
 	case s.err != nil:

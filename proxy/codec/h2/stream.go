@@ -12,9 +12,17 @@ import (
 	"github.com/weirproxy/weir/proxy/header"
 )
 
-// stream is what both sides' streams have in common. It is pooled. Everything is
-// guarded by core's mutex, but what says otherwise.
+// A half is what both sides' streams have in common. It is used over and over.
+// Everything is guarded by core's mutex, but what says otherwise.
 type half struct {
+	trailers     header.Headers
+	rcond, wcond sync.Cond
+
+	oneLife
+}
+
+// oneLife is what a half begins anew with each stream.
+type oneLife struct {
 	c  *core
 	id uint32
 	x  *ClientStream // on a client's connection
@@ -32,11 +40,10 @@ type half struct {
 	got      int64 // bytes of body that came
 	ended    bool  // END_STREAM came
 	dropped  bool  // recv was credited to the connection: the stream was reset
-	trailers header.Headers
-	trailed  bool // there are trailers
-	rcond    sync.Cond
+	trailed  bool  // there are trailers
 	rwaits   int
 	rdl      time.Time
+	late     bool         // it has passed
 	woken    bool         // the reader is to call waker
 	waker    func() error // set by its owner before it reads
 	halted   bool         // reads fail until Resume
@@ -45,7 +52,6 @@ type half struct {
 	sendWin  int64 // what we may send; may be negative (RFC 9113 §6.9.2)
 	sentEnd  bool
 	bodyless bool // what is written of a body is dropped: HEAD, 204, 304
-	wcond    sync.Cond
 	wwaits   int
 	wdl      time.Time
 	wuntil   time.Time // bounds the writes of a tunnel
@@ -59,11 +65,11 @@ type half struct {
 	before, after *half
 }
 
-// bind makes a pooled stream one of c's.
+// bind makes it that of a stream of c that begins.
 func (s *half) bind(c *core, x *ClientStream) {
-	trailers := s.trailers
-	trailers.Reset()
-	*s = half{c: c, x: x, declared: -1, trailers: trailers}
+	s.trailers.Reset()
+	s.oneLife = oneLife{}
+	s.c, s.x, s.declared = c, x, -1
 	s.rcond.L, s.wcond.L = &c.mu, &c.mu
 }
 
@@ -122,7 +128,7 @@ func (s *half) end() error {
 // and let go meanwhile; while wake is called, too.
 func (s *half) wait() error {
 	c := s.c
-	if passed(s.rdl) {
+	if s.late {
 		return os.ErrDeadlineExceeded
 	}
 	if s.waker != nil && c.o.Tick > 0 && c.timer.tick.IsZero() {
@@ -204,9 +210,9 @@ func (s *half) settle() {
 // setReadDeadline bounds reads, also one that waits.
 func (s *half) setReadDeadline(t time.Time) {
 	s.c.mu.Lock()
-	s.rdl = t
+	s.rdl, s.late = t, false
 	if s.rwaits > 0 {
-		s.rcond.Broadcast()
+		s.rcond.Broadcast() // it waits again, for that
 	}
 	s.c.mu.Unlock()
 }

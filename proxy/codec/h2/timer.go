@@ -66,6 +66,7 @@ func (a *alarm) fire() {
 	}
 	c.table.each(func(s *half) {
 		if s.rwaits > 0 && is(s.rdl) {
+			s.late = true
 			s.rcond.Broadcast()
 		}
 		if s.wwaits > 0 && is(sooner(s.wdl, s.wuntil)) {
@@ -77,6 +78,7 @@ func (a *alarm) fire() {
 		}
 	})
 	if f := c.out.flusher; f != nil && is(f.rdl) {
+		f.late = true
 		c.out.leaveFor(f)
 	}
 	is(c.side.due(now))

@@ -1,67 +1,78 @@
 package h2
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // workers are the goroutines that serve streams: one that is done waits for the
 // next stream, so that in steady state no goroutine is made and no stack grows.
-// Those that were not needed for a while end.
 type workers struct {
-	idle []*worker
-	n    int       // those that wait and those that serve
-	low  int       // the fewest that waited since the last trim
-	trim time.Time // when to end those too many; zero while none wait
+	idle spares[*worker]
+	n    int // those that wait and those that serve
 }
 
-// trimEvery is how long a goroutine may be unneeded.
-const trimEvery = time.Second
-
+// A worker has a stream of its own, which serves one request after the other.
 type worker struct {
-	st   *ServerStream
-	end  bool
-	cond sync.Cond
+	st      *ServerStream
+	running bool // it has a goroutine
+	busy    bool // st is to be served
+	end     bool
+	cond    sync.Cond
 }
 
-// serve hands a stream to a goroutine. The lock is held.
-func (w *workers) serve(s *Server, st *ServerStream) {
-	if n := len(w.idle); n > 0 {
-		k := w.idle[n-1]
-		w.idle = w.idle[:n-1]
-		w.low = min(w.low, n-1)
-		k.st = st
+// take gives a worker for a request that begins. The lock is held. The worker is
+// then told to serve, or given back.
+func (w *workers) take(s *Server) *worker {
+	if k, ok := w.idle.take(); ok {
+		return k
+	}
+	k := &worker{st: newServerStream()}
+	k.cond.L = &s.mu
+	return k
+}
+
+// give takes back a worker that is not needed after all. The lock is held.
+func (w *workers) give(s *Server, k *worker) {
+	if k.running {
+		w.idle.put(k, &s.timer)
+		return
+	}
+	s.retire(k.st)
+}
+
+// serve has the worker serve its stream. The lock is held.
+func (w *workers) serve(s *Server, k *worker) {
+	k.busy = true
+	if k.running {
 		k.cond.Signal()
 		return
 	}
+	k.running = true
 	w.n++
-	k := &worker{st: st}
-	k.cond.L = &s.mu
 	go s.work(k)
 }
 
-// work is such a goroutine.
+// work is a worker's goroutine.
 func (s *Server) work(k *worker) {
 	for {
-		st := k.st
-		s.h.ServeStream(st)
-		st.Finish()
-		st.recycle()
+		s.h.ServeStream(k.st)
+		if !k.st.left {
+			k.st.Finish()
+		}
 		s.mu.Lock()
 		s.running--
 		s.note = s.note || s.life.phase > 0
-		k.st = nil
+		k.busy = false
 		if s.err == nil {
-			s.workers.park(s, k)
+			s.workers.idle.put(k, &s.timer)
 			if s.note {
 				s.unlock()
 				s.mu.Lock()
 			}
-			for k.st == nil && !k.end {
+			for !k.busy && !k.end {
 				k.cond.Wait()
 			}
 		}
-		if k.st == nil {
+		if !k.busy {
+			s.retire(k.st)
 			s.workers.n--
 			s.ended.Broadcast()
 			s.unlock()
@@ -71,34 +82,8 @@ func (s *Server) work(k *worker) {
 	}
 }
 
-func (w *workers) park(s *Server, k *worker) {
-	w.idle = append(w.idle, k)
-	if w.trim.IsZero() {
-		w.low = 0
-		w.trim = time.Now().Add(trimEvery)
-		s.timer.by(w.trim)
-	}
-}
-
-// stop ends n of those that wait, the longest waiting first. The lock is held.
-func (w *workers) stop(n int) {
-	for _, k := range w.idle[:n] {
-		k.end = true
-		k.cond.Signal()
-	}
-	w.idle = w.idle[:copy(w.idle, w.idle[n:])]
-}
-
-// due trims and gives when to do so next.
-func (w *workers) due(now time.Time) time.Time {
-	if w.trim.IsZero() || now.Before(w.trim) {
-		return w.trim
-	}
-	w.stop(min(w.low, len(w.idle)))
-	w.low = len(w.idle)
-	w.trim = time.Time{}
-	if w.low > 0 {
-		w.trim = now.Add(trimEvery)
-	}
-	return w.trim
+// dismissed ends a worker that waits. The lock is held.
+func dismissed(k *worker) {
+	k.end = true
+	k.cond.Signal()
 }
