@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,11 +20,6 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/xds"
 )
-
-// gcPercent is how much garbage may gather before a collection: the data path
-// makes none, so memory is the control plane's, and collections only cost
-// (docs/performance.md).
-const gcPercent = 400
 
 // A process is a running proxy.
 type process struct {
@@ -70,21 +63,6 @@ func run(o *flags, out, notes io.Writer) error {
 	tune(o)
 	p := &process{o: o, log: log, level: at, l: l, stats: stats.NewStore()}
 	return p.serve()
-}
-
-// tune sets the runtime up for a data path.
-func tune(o *flags) {
-	if o.concurrency > 0 {
-		runtime.GOMAXPROCS(o.concurrency)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		if limit := cgroupMemory(); limit > 0 {
-			debug.SetMemoryLimit(limit / 10 * 9)
-		}
-	}
 }
 
 // serve runs the parts until one of them breaks, a signal comes or the admin
