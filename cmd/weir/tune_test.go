@@ -20,7 +20,7 @@ func TestHugePages(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	at, heap := uint64(uintptr(unsafe.Pointer(new([32<<10]byte)))), false
+	at, heap := uint64(uintptr(unsafe.Pointer(new([32 << 10]byte)))), false
 	for l := range strings.Lines(string(b)) {
 		if strings.HasPrefix(l, "VmFlags:") {
 			if heap && strings.Contains(l, " hg") {
