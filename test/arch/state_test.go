@@ -20,7 +20,6 @@ var allowedState = map[string]string{
 	"proxy/codec/h2 smallChunks":   "as blocks",
 	"proxy/codec/h2 largeChunks":   "as blocks",
 	"proxy/codec/h2 serverStreams": "as blocks: emptied streams; one for each connection would keep what an idle one does not need",
-	"proxy/codec/h2 clientStreams": "as serverStreams",
 	"proxy/hcm lastDate":           "caches what the clock says; anybody may compute it",
 }
 
