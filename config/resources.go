@@ -20,6 +20,7 @@ import (
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/secret"
+	"github.com/weirproxy/weir/config/support"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -116,6 +117,7 @@ func decode[M any, P interface {
 		if err := a.UnmarshalTo(m); err != nil {
 			return nil, fmt.Errorf("malformed %s: %w", m.ProtoReflect().Descriptor().Name(), err)
 		}
+		unwrap(m, a.GetValue())
 		e := &Error{Name: name(m)}
 		if e.Name == "" && !d.static {
 			e.Errs = append(e.Errs, fieldError("", errors.New("the resource has no name")))
@@ -123,6 +125,7 @@ func decode[M any, P interface {
 		degraded := d.check(e, m)
 		ctx := extension.NewContext(d.Registry, e.Name)
 		ctx.Runtime = d.Runtime
+		ctx.LeaveOut = support.MayLeaveOut
 		n, v, err := model(m, ctx)
 		e.add(err)
 		e.add(d.secrets(ctx.Refs()))

@@ -23,6 +23,7 @@ const (
 func Decode(p *clusterv3.Cluster, ctx *extension.Context) (*Cluster, error) {
 	var l fielderr.List
 	refuse(&l, p)
+	refuseFilters(&l, p, ctx)
 	d := &Cluster{
 		Name:                  p.GetName(),
 		StatName:              p.GetAltStatName(),
@@ -68,11 +69,20 @@ func refuse(l *fielderr.List, p *clusterv3.Cluster) {
 	}{
 		{"transport_socket_matcher", p.GetTransportSocketMatcher() != nil},
 		{"lb_subset_config", p.GetLbSubsetConfig() != nil},
-		{"filters", len(p.GetFilters()) > 0},
 		{"upstream_config", p.GetUpstreamConfig() != nil},
 	} {
 		if f.set {
 			l.Addf(f.path, "not supported")
+		}
+	}
+}
+
+// refuseFilters refuses upstream network filters, of which there are none; those of which the configuration does without are left
+// out, such as the exchange of metadata for telemetry that Istio puts there.
+func refuseFilters(l *fielderr.List, p *clusterv3.Cluster, ctx *extension.Context) {
+	for i, f := range p.GetFilters() {
+		if url := f.GetTypedConfig().GetTypeUrl(); ctx.LeaveOut == nil || !ctx.LeaveOut(url) {
+			l.Addf(fielderr.Index("filters", i), "%q: upstream network filters are not implemented", f.GetName())
 		}
 	}
 }

@@ -21,11 +21,12 @@ func DecodeAccessLogs(l *fielderr.List, path string, logs []*accesslogv3.AccessL
 		at := fielderr.Index(path, i)
 		before := l.Len()
 		var d AccessLog
-		d.Parsed, _ = Parse(l, at, extension.AccessLogger, p.GetName(), p.GetTypedConfig(), ctx)
+		var there bool
+		d.Parsed, there = Parse(l, at, extension.AccessLogger, p.GetName(), p.GetTypedConfig(), ctx)
 		if p.GetFilter() != nil {
 			d.Filter = decodeLogFilter(l, at+".filter", p.GetFilter(), ctx)
 		}
-		if l.Len() == before {
+		if there && l.Len() == before {
 			out = append(out, d)
 		}
 	}

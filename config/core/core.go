@@ -3,6 +3,7 @@
 package core
 
 import (
+	"errors"
 	"net/netip"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -88,15 +89,27 @@ func DecodeTransportSocket(l *fielderr.List, path string, k extension.Kind, p *c
 }
 
 // Parse parses the extension that a message at path configures in its field typed_config. It records what is wrong and says whether
-// nothing was.
+// there is an extension: nothing was wrong, and it is not left out.
 func Parse(l *fielderr.List, path string, k extension.Kind, name string, cfg *anypb.Any, ctx *extension.Context) (extension.Parsed, bool) {
 	d, err := ctx.Parse(k, name, cfg)
 	if err == nil {
 		return d, true
+	}
+	if errors.Is(err, extension.ErrLeftOut) && mayLack(k) {
+		return extension.Parsed{}, false
 	}
 	if _, known := ctx.Registry.ByType(k, cfg.GetTypeUrl()); !known {
 		path = fielderr.Join(path, "typed_config") // it is the type that is wrong
 	}
 	l.Add(path, err)
 	return extension.Parsed{}, false
+}
+
+// mayLack tells the kinds of which there may be one less than are configured: the rest does its work all the same.
+func mayLack(k extension.Kind) bool {
+	switch k {
+	case extension.ListenerFilter, extension.NetworkFilter, extension.HTTPFilter, extension.AccessLogger:
+		return true
+	}
+	return false
 }

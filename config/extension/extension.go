@@ -38,6 +38,10 @@ const (
 // takes: an optional extension may then be left out.
 var ErrUnknown = errors.New("unsupported type")
 
+// ErrLeftOut is what Parse wraps for a configuration of a type that no factory
+// takes and that the configuration does without: what it configures is left out.
+var ErrLeftOut = errors.New("left out")
+
 // A Factory is one extension: it parses its configuration and, at run time,
 // builds from what it parsed. Factories are values in a table, made once.
 type Factory struct {
@@ -67,6 +71,9 @@ type Context struct {
 	Registry *Registry
 	Runtime  *runtime.Registry // whose keys what is decoded reads; nil: all have their defaults
 	Resource string            // name of the resource being decoded, for messages
+	// LeaveOut tells the types of which a filter or access logger may be left out
+	// where no factory takes them; nil: none.
+	LeaveOut func(typeURL string) bool
 	refs     []Ref
 }
 
@@ -111,7 +118,11 @@ func (c *Context) Parse(k Kind, name string, cfg *anypb.Any) (Parsed, error) {
 		return Parsed{}, fmt.Errorf("%s %q: typed_config unset", k, name)
 	}
 	f, ok := c.Registry.ByType(k, cfg.TypeUrl)
-	if !ok {
+	switch {
+	case ok:
+	case c.LeaveOut != nil && c.LeaveOut(cfg.TypeUrl):
+		return Parsed{}, fmt.Errorf("%s %q: %w: %s", k, name, ErrLeftOut, cfg.TypeUrl)
+	default:
 		return Parsed{}, fmt.Errorf("%s %q: %w %s (supported: %s)", k, name, ErrUnknown, cfg.TypeUrl, c.Registry.names(k))
 	}
 	m, err := f.Parse(cfg, c)

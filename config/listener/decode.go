@@ -133,8 +133,12 @@ func decodeFilters(l *fielderr.List, at string, filters []*listenerv3.Filter, ct
 			out = append(out, core.Discover(l, path, extension.NetworkFilter, place, p.GetName(), d, ctx))
 			continue
 		}
+		before := l.Len()
 		f, ok := core.Parse(l, path, extension.NetworkFilter, p.GetName(), p.GetTypedConfig(), ctx)
 		if !ok {
+			if i == len(filters)-1 && l.Len() == before {
+				l.Addf(path, "%q cannot be the last filter: it is left out", p.GetName())
+			}
 			continue
 		}
 		switch last := i == len(filters)-1; {
@@ -159,7 +163,12 @@ func decodeListenerFilters(l *fielderr.List, p *listenerv3.Listener, ctx *extens
 		if src := f.GetConfigDiscovery(); src != nil {
 			d.Parsed = core.Discover(l, path, extension.ListenerFilter, core.Anywhere, f.GetName(), src, ctx)
 		} else {
-			d.Parsed, _ = core.Parse(l, path, extension.ListenerFilter, f.GetName(), f.GetTypedConfig(), ctx)
+			before := l.Len()
+			var there bool
+			d.Parsed, there = core.Parse(l, path, extension.ListenerFilter, f.GetName(), f.GetTypedConfig(), ctx)
+			if !there && l.Len() == before {
+				continue // left out
+			}
 		}
 		if q := f.GetFilterDisabled(); q != nil {
 			d.DisabledFor = decodePredicate(l, path+".filter_disabled", 0, q)

@@ -122,6 +122,9 @@ func (d *decoder) filterConfigs(errs *fielderr.List, m map[string]*anypb.Any) []
 func (d *decoder) filterConfig(name string, a *anypb.Any) (fc FilterConfig, keep bool, err error) {
 	fc.Filter = name
 	if a.GetTypeUrl() != filterConfigURL {
+		if d.leavesOut(a) {
+			return fc, false, nil
+		}
 		fc.Config, err = d.parseRoute(a)
 		return fc, err == nil, err
 	}
@@ -137,7 +140,7 @@ func (d *decoder) filterConfig(name string, a *anypb.Any) (fc FilterConfig, keep
 		return fc, false, &fielderr.Error{Path: "config", Err: errors.New("unset, and the filter is not disabled")}
 	case w.Config.TypeUrl == "":
 		return fc, true, nil // Envoy: an empty config enables the filter
-	case w.IsOptional && !d.knows(w.Config):
+	case (w.IsOptional || d.leavesOut(w.Config)) && !d.knows(w.Config):
 		return fc, false, nil
 	}
 	fc.Config, err = d.parseRoute(w.Config)
@@ -153,6 +156,11 @@ func (d *decoder) knows(a *anypb.Any) bool {
 	}
 	f, ok := d.ctx.Registry.ByRouteType(a.GetTypeUrl())
 	return ok && f.ParseRoute != nil
+}
+
+// leavesOut tells the configurations of filters that are left out themselves.
+func (d *decoder) leavesOut(a *anypb.Any) bool {
+	return !d.knows(a) && d.ctx != nil && d.ctx.LeaveOut != nil && d.ctx.LeaveOut(a.GetTypeUrl())
 }
 
 func (d *decoder) parseRoute(a *anypb.Any) (any, error) {

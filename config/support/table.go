@@ -31,7 +31,7 @@ import (
 //
 // A section may have a class of its own and no lines: "[message] unsupported! reason -> instead" is for types that may stand in
 // an Any. "[message] guarded" says that fields which this binary's protos do not know are rejected in every mode.
-// "[struct name] class" is a TypedStruct whose type has no proto here.
+// "[struct name] class" is a type that has no proto here, in a TypedStruct or by its name in an Any.
 //
 //go:embed *.txt
 var files embed.FS
@@ -64,6 +64,7 @@ type rule struct {
 	security    bool
 	reason      string
 	alternative string
+	told        bool // a finding in every mode, although it rejects in Strict only
 }
 
 // message is one section of the table.

@@ -30,7 +30,7 @@ type checker struct {
 
 // report records a finding, unless the mode does not ask for it.
 func (c *checker) report(k kind, field string, r rule) {
-	if r.class == Implemented || r.class == Harmless && c.mode != Strict {
+	if r.class == Implemented || r.class == Harmless && c.mode != Strict && !r.told {
 		return
 	}
 	c.found = append(c.found, Finding{
@@ -54,6 +54,10 @@ func (c *checker) value(m protoreflect.Message, optional bool) {
 		}
 		defer func() { c.anyDepth-- }()
 		inner, err := yamlproto.Unpack(msg, nil)
+		if s := c.table.structs[typeName(msg.GetTypeUrl())]; s != nil && err != nil {
+			c.report(aType, s.name, *s.whole)
+			return
+		}
 		if err != nil {
 			c.broken(typeName(msg.GetTypeUrl()), err, optional)
 			return
@@ -79,7 +83,7 @@ func (c *checker) broken(name string, err error, optional bool) {
 	if errors.Is(err, yamlproto.ErrUnknownType) {
 		r.reason = "unknown type"
 		if optional {
-			r = rule{class: Harmless, reason: "unknown type, left out because is_optional is set"}
+			r = rule{class: Harmless, told: true, reason: "unknown type, left out because is_optional is set"}
 		}
 	}
 	c.report(aType, name, r)
@@ -124,7 +128,7 @@ func (c *checker) message(m protoreflect.Message, optional bool) {
 			r = *sec.whole
 		}
 		if optional && r.class == Unsupported {
-			r = rule{class: Harmless, reason: "left out because is_optional is set"}
+			r = rule{class: Harmless, told: true, reason: "left out because is_optional is set"}
 		}
 		c.report(aType, string(md.FullName()), r)
 		return
@@ -142,22 +146,19 @@ func (c *checker) message(m protoreflect.Message, optional bool) {
 	}
 }
 
-// TypeClass returns the class of a type that stands in an Any or a TypedStruct. A type whose fields are classed one by one is
-// Implemented; one that is not listed is Unsupported. A decoder asks it whether a filter may be left out in mode Degrade.
-func TypeClass(url string) Class {
+// MayLeaveOut tells the types that a configuration does without: what is of such a type is left out by the decoders. They are the
+// harmless ones, and the unsupported ones that bear on no security; those are refused before, except in mode Degrade.
+func MayLeaveOut(url string) bool {
 	t, name := standard(), typeName(url)
 	sec := t.messages[protoreflect.FullName(name)]
 	if sec == nil {
 		sec = t.structs[name]
 	}
-	switch {
-	case sec == nil:
-		return Unsupported
-	case sec.whole != nil:
-		return sec.whole.class
-	}
-	return Implemented
+	return sec != nil && sec.whole != nil && sec.whole.class != Implemented && !sec.whole.security
 }
+
+// IsStruct tells the types that have no proto here and are classed by their name alone, in a TypedStruct or an Any.
+func IsStruct(url string) bool { return standard().structs[typeName(url)] != nil }
 
 // policies checks a list of which the first supported one is used (Envoy: LoadBalancingPolicy.policies); the others are never
 // looked at. When none is supported, all are reported.

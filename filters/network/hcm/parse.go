@@ -166,7 +166,10 @@ func chain(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx 
 		}
 		p, err := ctx.Parse(extension.HTTPFilter, f.Name, f.GetTypedConfig())
 		if err != nil {
-			if f.IsOptional && errors.Is(err, extension.ErrUnknown) {
+			if f.IsOptional && errors.Is(err, extension.ErrUnknown) || errors.Is(err, extension.ErrLeftOut) {
+				if i == len(m.HttpFilters)-1 {
+					l.Addf(path, "the last filter must end the chain, and %q is left out", f.Name)
+				}
 				continue
 			}
 			l.Add(path, err)
