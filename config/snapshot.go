@@ -36,6 +36,11 @@ type Snapshot struct {
 	Extensions map[string]*Resource // what config_discovery refers to, by extension.Ref.Key
 }
 
+// All gives the resources of every type, in make-before-break order.
+func (s *Snapshot) All() []map[string]*Resource {
+	return []map[string]*Resource{s.Runtime, s.Secrets, s.Extensions, s.Clusters, s.Endpoints, s.Listeners, s.Routes}
+}
+
 // Listener gives a listener's model, nil when there is none.
 func (s *Snapshot) Listener(name string) *listener.Listener {
 	return value[*listener.Listener](s.Listeners, name)

@@ -22,6 +22,7 @@ func (s *Session) finish(t *typeState, r *response) {
 			it.err = s.misfit(t, it)
 			errs = append(errs, s.refuse(t, r, it))
 		case it.err == nil:
+			s.confirm(t, r, it)
 			o := s.take(t, it)
 			o.count(Counters{Attempt: 1, Success: 1})
 			if !s.sources[r.source].File {
@@ -40,6 +41,7 @@ func (s *Session) finish(t *typeState, r *response) {
 	for _, name := range r.removed {
 		s.remove(t, name)
 	}
+	s.replaced(t, r)
 	s.verdict(t, r, errs)
 	s.settle()
 	if len(t.queue) > 0 {
@@ -62,6 +64,7 @@ func (s *Session) take(t *typeState, it *item) *slot {
 	if o.want == r {
 		return o
 	}
+	o.restored = false
 	if o.want == o.live || r == o.live { // it did not wait before, or no longer has to
 		o.since, o.expired, o.waits = s.now, false, ""
 	}

@@ -95,7 +95,7 @@ func (s *Session) warmListeners(absent *nameSet) {
 		if o.waits == "" && !o.expired {
 			o.waits = s.warmingCluster(o.want, absent)
 		}
-		if c := s.types[cds]; o.waits == "" && !o.expired && !c.answered {
+		if c := s.types[cds]; o.waits == "" && !o.expired && (!c.answered || c.restored && !o.restored) {
 			o.waits = s.typeWord(c)
 		}
 		if o.waits == "" && o.live == nil && !o.expired {
@@ -134,6 +134,9 @@ func (s *Session) missing(o *slot) string {
 			continue
 		}
 		r := s.lookup(ref)
+		if (r == nil || r.want == nil) && o.restored && s.vain(ref) {
+			continue
+		}
 		if r == nil {
 			if o.live == nil || !slices.Contains(o.live.Refs, ref) {
 				return refWord(ref)

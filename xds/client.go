@@ -11,6 +11,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/xds/lastgood"
 	"go.uber.org/zap"
 )
 
@@ -35,6 +36,11 @@ type Options struct {
 	WarmingDeadline     time.Duration
 	RetryBase, RetryMax time.Duration
 	NACKPause           time.Duration
+
+	// LastGood gives the last known good configuration, which is used when no control plane answers within LastGoodAfter; nil is
+	// never.
+	LastGood      func() (*lastgood.State, error)
+	LastGoodAfter time.Duration
 }
 
 // A Remote is a server that is asked: an *ADS or a *REST.
@@ -109,8 +115,12 @@ func New(o Options) *Client {
 	if n := len(o.Remotes); o.ADS != nil && len(o.ADS.Types) == 0 {
 		sources[n].Types = unclaimed(slices.Delete(slices.Clone(sources), n, n+1))
 	}
+	after := o.LastGoodAfter
+	if o.LastGood == nil {
+		after = 0
+	}
 	c.s = NewSession(SessionOptions{
-		Node: o.Node, Sources: sources, Static: o.Static, Roots: o.Roots, WarmingDeadline: o.WarmingDeadline,
+		RestoreAfter: after, Node: o.Node, Sources: sources, Static: o.Static, Roots: o.Roots, WarmingDeadline: o.WarmingDeadline,
 		RetryBase: o.RetryBase, RetryMax: o.RetryMax, NACKPause: o.NACKPause,
 	})
 	return c
@@ -221,6 +231,8 @@ func (c *Client) do(ctx context.Context, a Action) Happening {
 		}
 	case DecodeItems:
 		return Decoded{a.TypeURL, a.Seq, c.o.Decode.all(a.TypeURL, a.Items)}
+	case Restore:
+		return c.o.Decode.restore(c.o.LastGood)
 	case Publish:
 		return Applied{a.Snapshot.Version, c.o.Apply(a.Snapshot)}
 	case Resolved:

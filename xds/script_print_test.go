@@ -19,6 +19,9 @@ func (w *world) act(actions []Action) {
 		case Close:
 			w.printf("close %s", w.o.Sources[a.Source].Name)
 			w.o.Sources[a.Source] = Source{}
+		case Restore:
+			w.printf("restore")
+			w.step(w.saved)
 		case Connect:
 			w.printf("connect %s", w.o.Sources[a.Source].Name)
 		case Send:
@@ -154,6 +157,9 @@ var optional = map[string]bool{"rtds": true, "sds": true, "ecds": true}
 func (w *world) status() {
 	st := w.s.Status()
 	w.printf("snapshot %d, applied %d %s", st.Snapshot, st.Applied, st.ApplyErr)
+	if g := st.LastGood; g != nil {
+		w.printf("last known good of %v since %v: types=%v resources=%d left out=%v", g.Saved.Sub(epoch), g.Since.Sub(epoch), g.Types, g.Resources, g.LeftOut)
+	}
 	for _, s := range st.Sources {
 		server := ""
 		if s.Server != "" {

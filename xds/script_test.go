@@ -2,6 +2,7 @@ package xds
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -112,6 +113,7 @@ type world struct {
 	snap   *config.Snapshot
 	held   bool // decoding waits for "release"
 	todo   []DecodeItems
+	saved  Restored // answers Restore
 	b      strings.Builder
 }
 
@@ -158,6 +160,8 @@ func (w *world) command(line string, body []string) {
 			err = errors.New(e)
 		}
 		w.step(Applied{v, err})
+	case "last-good":
+		w.lastGood(kv, body)
 	case "subscribe":
 		w.step(Subscribed{extension.Ref{TypeURL: urlOf(pos[0]), Name: pos[1], Source: fakeSource(kv["from"])}})
 	case "unsubscribe":
@@ -175,7 +179,7 @@ func (w *world) newSession(kv map[string]string, body []string) {
 	dur := func(k string) time.Duration { d, _ := time.ParseDuration(kv[k]); return d }
 	w.o = SessionOptions{
 		Node:            &corev3.Node{Id: "gw-1"},
-		WarmingDeadline: dur("warming"), NACKPause: dur("nack-pause"),
+		WarmingDeadline: dur("warming"), NACKPause: dur("nack-pause"), RestoreAfter: dur("restore"),
 	}
 	w.snap, w.timers = &config.Snapshot{}, map[string]time.Time{}
 	for _, l := range body {
@@ -213,6 +217,29 @@ func (w *world) newSession(kv map[string]string, body []string) {
 		}
 	}
 	w.s = NewSession(w.o)
+	w.printf("ok")
+}
+
+// lastGood says what the file of the last known good configuration holds.
+func (w *world) lastGood(kv map[string]string, body []string) {
+	w.saved = Restored{Saved: epoch.Add(-time.Hour)}
+	if e := kv["err"]; e != "" {
+		w.saved.Err = errors.New(e)
+	}
+	if l := kv["left-out"]; l != "" {
+		w.saved.LeftOut = []string{l}
+	}
+	for _, l := range body {
+		pos, kv := split(fields(l))
+		a := fakeAny(urlOf(pos[0]), pos[1], pos[2:], kv)
+		r, err := fakeDecode(a.TypeUrl, a)
+		if err != nil {
+			w.saved.Refused = append(w.saved.Refused, err)
+			continue
+		}
+		r.Version = "last-known-good/1"
+		w.saved.Resources = append(w.saved.Resources, Kept{r, cmp.Or(kv["key"], r.Name)})
+	}
 	w.printf("ok")
 }
 

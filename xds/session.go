@@ -22,6 +22,7 @@ type SessionOptions struct {
 	RetryBase       time.Duration // first reconnect interval, default 500 ms (Envoy: grpc retry_back_off)
 	RetryMax        time.Duration // longest reconnect interval, default 30 s
 	NACKPause       time.Duration // wait before refusing the same version again, default 1 s
+	RestoreAfter    time.Duration // how long control planes are waited for before Restore, 0 is never
 }
 
 // A Source is one stream or file that serves some types.
@@ -57,10 +58,12 @@ type Session struct {
 	gone    [kinds]Counters       // of types whose source was closed
 	moved   bool                  // references may name other sources than before
 
-	ready    bool             // see Status
-	snapshot *config.Snapshot // the last one published
-	applied  Applied          // the last answer
-	warmAt   time.Time        // when the warming timer fires; zero when it is off
+	ready     bool           // see Status
+	lastGood  LastGoodStatus // of Restored; zero before
+	restoring restoring
+	snapshot  *config.Snapshot // the last one published
+	applied   Applied          // the last answer
+	warmAt    time.Time        // when the warming timer fires; zero when it is off
 
 	mortal map[*slot]*typeState // what has a time to live
 	dieAt  time.Time            // when its timer fires; zero when it is off
@@ -83,6 +86,7 @@ type typeState struct {
 	applied  string // the same, once that snapshot was applied
 	heard    bool   // a first answer came
 	answered bool   // it came, or is no longer waited for
+	restored bool   // what serves is the last known good, until the first answer
 	slots    map[string]*slot
 	wild     bool            // everything is subscribed to, besides names
 	pins     map[string]*pin // Subscribed
@@ -111,20 +115,21 @@ type owed struct{ nonce, text string }
 
 // slot is one name of a type.
 type slot struct {
-	name    string
-	want    *config.Resource // last accepted version; nil when there is none or it was removed
-	version string           // by which a delta server knows want
-	gone    bool             // the server said that there is none; want may be kept all the same
-	live    *config.Resource // in the last snapshot; nil when it is not there
-	next    *config.Resource // scratch of assemble
-	since   time.Time        // when want came to differ from live, or when the name was asked for
-	expired bool             // the deadline passed: want goes in as it is
-	heard   bool             // a version was offered, or is no longer waited for: see missingRoot
-	waits   string           // what want waits for
-	ttl     time.Duration    // that it came with last, 0 is for ever
-	dies    time.Time        // when it runs out; zero is never
-	bad     *ResourceError   // why the version offered last was refused
-	counted Counters         // of this one: Envoy counts every secret's subscription by itself
+	name     string
+	want     *config.Resource // last accepted version; nil when there is none or it was removed
+	version  string           // by which a delta server knows want
+	gone     bool             // the server said that there is none; want may be kept all the same
+	live     *config.Resource // in the last snapshot; nil when it is not there
+	next     *config.Resource // scratch of assemble
+	since    time.Time        // when want came to differ from live, or when the name was asked for
+	expired  bool             // the deadline passed: want goes in as it is
+	heard    bool             // a version was offered, or is no longer waited for: see missingRoot
+	restored bool             // want is from the last known good configuration
+	waits    string           // what want waits for
+	ttl      time.Duration    // that it came with last, 0 is for ever
+	dies     time.Time        // when it runs out; zero is never
+	bad      *ResourceError   // why the version offered last was refused
+	counted  Counters         // of this one: Envoy counts every secret's subscription by itself
 }
 
 // NewSession makes a session. Nothing happens before the first Step.
@@ -183,12 +188,14 @@ func (s *Session) Step(ev Event) []Action {
 		s.timer(w.ID)
 	case Applied:
 		s.appliedSnapshot(w)
+	case Restored:
+		s.restored(w)
 	case Subscribed:
 		s.pin(w.Ref)
 	case Unsubscribed:
 		s.unpin(w.Ref)
 	}
-	s.ready = s.ready || (s.types[cds].answered && s.types[lds].answered)
+	s.ready = s.ready || (s.types[cds].answered && s.types[lds].answered && s.restoring != asked)
 	return s.out
 }
 
@@ -209,6 +216,9 @@ func (s *Session) start() {
 		} else if t.wild && t.fetch > 0 {
 			s.do(StartTimer{fetchTimer(t), t.fetch})
 		}
+	}
+	if s.o.RestoreAfter > 0 {
+		s.do(StartTimer{restoreTimer, s.o.RestoreAfter})
 	}
 	s.settle()
 	if s.snapshot.Version == 0 { // nothing static: the world begins empty
@@ -311,6 +321,9 @@ func (s *Session) timer(id string) {
 	case ttlTimer:
 		s.die()
 		return
+	case restoreTimer:
+		s.restore()
+		return
 	}
 	for i, c := range s.sources {
 		if c != nil && id == c.timer() {
@@ -321,6 +334,9 @@ func (s *Session) timer(id string) {
 		switch id {
 		case fetchTimer(t):
 			if !t.answered {
+				if after := s.o.RestoreAfter; after > 0 && after <= t.fetch { // its timer is about to fire
+					s.restore()
+				}
 				t.answered = true
 				t.counters.FetchTimeout++
 				s.log(Warn, "%s did not answer in %v", s.typeWord(t), t.fetch)

@@ -8,6 +8,8 @@ type Stats struct {
 	Snapshots atomic.Uint64 // snapshots published
 	Warming   atomic.Uint64 // resources that wait
 	Degraded  atomic.Uint64 // xds.degraded_fields: accepted fields without effect
+	LastGood  atomic.Uint64 // resources that serve from the last known good configuration
+	Answered  atomic.Bool   // listeners and clusters are a control plane's word, see lastgood.Progress
 	types     [kinds]TypeStats
 }
 
@@ -33,7 +35,7 @@ func (s *Stats) Type(typeURL string) *TypeStats {
 
 // publish copies the session's numbers.
 func (st *Stats) publish(s *Session) {
-	var connected, warming, degraded uint64
+	var connected, warming, degraded, lastGood uint64
 	for _, c := range s.sources {
 		if c != nil && c.connected && !c.File {
 			connected++
@@ -44,6 +46,9 @@ func (st *Stats) publish(s *Session) {
 		var bad, active uint64
 		for _, t := range s.ofKind(k) {
 			sum.add(t.counters)
+			if !s.lastGood.Saved.IsZero() {
+				lastGood += uint64(t.countRestored())
+			}
 			for _, o := range t.slots {
 				if o.bad != nil {
 					bad++
@@ -67,6 +72,8 @@ func (st *Stats) publish(s *Session) {
 	}
 	st.Connected.Store(connected)
 	st.Warming.Store(warming)
+	st.LastGood.Store(lastGood)
+	st.Answered.Store(s.answeredAll())
 	st.Degraded.Store(degraded)
 	st.Snapshots.Store(s.snapshot.Version)
 }

@@ -91,10 +91,11 @@ const (
 
 // Status is everything a Session knows, for /config_dump and the xDS page. It shares nothing that changes.
 type Status struct {
-	Ready    bool   // clusters and listeners had a first answer, or it is no longer waited for; never goes back
-	Snapshot uint64 // version of the last snapshot published
-	Applied  uint64 // version of the last snapshot that Apply answered for
-	ApplyErr string // what it answered
+	Ready    bool            // clusters and listeners had a first answer, or it is no longer waited for; never goes back
+	Snapshot uint64          // version of the last snapshot published
+	Applied  uint64          // version of the last snapshot that Apply answered for
+	ApplyErr string          // what it answered
+	LastGood *LastGoodStatus // nil when nothing serves from it
 	Sources  []SourceStatus
 	Types    []TypeStatus
 	Warming  []WarmingStatus // what waits, longest first
@@ -153,6 +154,7 @@ type WarmingStatus struct {
 // Status tells the state of the session.
 func (s *Session) Status() Status {
 	st := Status{Snapshot: s.snapshot.Version, Applied: s.applied.Version, Ready: s.ready}
+	st.LastGood = s.lastGoodStatus()
 	if s.applied.Err != nil {
 		st.ApplyErr = s.applied.Err.Error()
 	}

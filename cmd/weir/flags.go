@@ -26,6 +26,8 @@ type flags struct {
 	hotRestartVersion                        bool
 	intercept                                interceptFlags
 	interceptOn                              string
+	lastGood, lastGoodKey                    string
+	lastGoodAfter                            uint
 
 	sets []*pflag.FlagSet // where they were added: the verbs share one flags
 }
@@ -50,6 +52,9 @@ func (o *flags) add(f *pflag.FlagSet) {
 	f.BoolVar(&o.hotRestartVersion, "hot-restart-version", false, "print the hot restart compatibility version and exit")
 	o.intercept.add(f)
 	f.StringVar(&o.interceptOn, "intercept", "", "take traffic with rules that live as long as this process; the value is the destination `ports`, e.g. 80,443 or all")
+	f.StringVar(&o.lastGood, "last-known-good", "", "`file` to keep the configuration in force in, and to start from when no control plane answers; default: $STATE_DIRECTORY/"+lastGoodName+", if set")
+	f.StringVar(&o.lastGoodKey, "last-known-good-key", "", "`file` with a key of 32 or more random bytes: the configuration is kept encrypted, with its secrets")
+	f.UintVar(&o.lastGoodAfter, "last-known-good-wait", 0, "seconds that control planes are waited for before the last known good configuration serves; default: initial_fetch_timeout")
 	addNoops(f)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/weirproxy/weir/proxy/intercept"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/xds"
+	"github.com/weirproxy/weir/xds/lastgood"
 )
 
 // A process is a running proxy.
@@ -28,16 +29,17 @@ type process struct {
 	level zap.AtomicLevel
 	l     *loaded
 
-	stats *stats.Store
-	files *file.Files
-	proxy *proxy.Proxy
-	xds   *xds.Client
-	state state
-	quit  context.CancelFunc      // ends the process gracefully
-	abort context.CancelCauseFunc // … and at once
-	rules atomic.Pointer[intercept.Handle]
-	first sync.Once     // of abort by apply
-	taken atomic.Uint64 // version of the last snapshot that apply is done with
+	stats  *stats.Store
+	files  *file.Files
+	proxy  *proxy.Proxy
+	xds    *xds.Client
+	keeper *lastgood.Keeper // nil: the last known good configuration is not kept
+	state  state
+	quit   context.CancelFunc      // ends the process gracefully
+	abort  context.CancelCauseFunc // … and at once
+	rules  atomic.Pointer[intercept.Handle]
+	first  sync.Once     // of abort by apply
+	taken  atomic.Uint64 // version of the last snapshot that apply is done with
 }
 
 // run is the proxy from start to end.
@@ -87,6 +89,9 @@ func (p *process) serve() error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.proxy.Run(ctx) })
 	g.Go(func() error { return ignoreEnd(ctx, p.xds.Run(ctx)) })
+	if p.keeper != nil {
+		g.Go(func() error { return p.keeper.Run(ctx) })
+	}
 	g.Go(func() error { return ignoreEnd(ctx, p.admin(ctx)) })
 	g.Go(func() error { return p.onHup(ctx) })
 	g.Go(func() error { return p.publish(ctx) })
@@ -180,6 +185,10 @@ func (p *process) build() (err error) {
 	if err != nil {
 		return err
 	}
-	p.xds, err = p.l.client(p.o, xds.Options{Apply: p.apply, Logger: p.log.Named("xds")}, &reach{p.l.clusters, p.proxy.Clusters(), mark})
+	o := xds.Options{Apply: p.apply, Logger: p.log.Named("xds")}
+	if err := p.keepLastGood(&o); err != nil {
+		return err
+	}
+	p.xds, err = p.l.client(p.o, o, &reach{p.l.clusters, p.proxy.Clusters(), mark})
 	return err
 }

@@ -39,6 +39,7 @@ type controlStats struct {
 	Warming   *stats.Gauge `stat:"resources_warming"`
 	Degraded  *stats.Gauge `stat:"degraded_fields"` // accepted without effect
 	Snapshots *stats.Gauge `stat:"snapshot_version"`
+	LastGood  *stats.Gauge `stat:"last_known_good"` // resources that serve from that file: 0 when control planes have answered
 }
 
 // publishEvery is how old the numbers of this file may be.
@@ -108,6 +109,7 @@ func (p *publisher) publish(state string) {
 	p.control.Connected.Set(int64(p.from.Connected.Load()))
 	p.control.Warming.Set(int64(p.from.Warming.Load()))
 	p.control.Degraded.Set(int64(p.from.Degraded.Load()))
+	p.control.LastGood.Set(int64(p.from.LastGood.Load()))
 	p.control.Snapshots.Set(int64(p.from.Snapshots.Load()))
 	for _, t := range p.types {
 		catchUp(t.to.Attempt, t.from.Attempt.Load())

@@ -18,6 +18,9 @@ func (p *process) apply(s *config.Snapshot) error {
 		p.first.Do(func() { p.abort(err) })
 		err = nil // told once, by main
 	}
+	if p.keeper != nil && err == nil {
+		p.keeper.Offer(s)
+	}
 	p.taken.Store(s.Version)
 	return err
 }

@@ -61,7 +61,9 @@ func endpoints() []endpoint {
 		}, (*Server).logging},
 		{"/memory", !post, "print current allocation/heap usage", nil, (*Server).memory},
 		{"/quitquitquit", post, "exit the server", nil, (*Server).quit},
-		{"/ready", !post, "print server state, return 200 if LIVE, otherwise return 503", nil, (*Server).ready},
+		{"/ready", !post, "print server state, return 200 if LIVE, otherwise return 503", []param{
+			{"verbose", "Say too when the last known good configuration serves"},
+		}, (*Server).ready},
 		{"/reopen_logs", post, "reopen access logs", nil, (*Server).reopenLogs},
 		{"/reset_counters", post, "reset all counters to zero", nil, (*Server).resetCounters},
 		{"/runtime", !post, "print runtime values", nil, (*Server).runtime},

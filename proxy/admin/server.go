@@ -12,12 +12,18 @@ import (
 )
 
 // ready answers load balancers and people who start things.
-func (s *Server) ready(p *reply, _ *http.Request, _ url.Values) {
+func (s *Server) ready(p *reply, _ *http.Request, q url.Values) {
 	st, code := s.state(), http.StatusOK
 	if st != "LIVE" {
 		code = http.StatusServiceUnavailable
 	}
-	p.text(code, st+"\n")
+	text := st + "\n"
+	if q.Has("verbose") && s.o.XDS != nil {
+		if g := s.o.XDS().LastGood; g != nil {
+			text += lastGoodText(g.Saved, g.Resources, g.Types)
+		}
+	}
+	p.text(code, text)
 }
 
 // hotRestart: there is no hot restart; Envoy says the same with --disable-hot-restart.

@@ -21,9 +21,17 @@ type (
 		Applied  uint64       `json:"applied"`
 		Error    string       `json:"apply_error,omitempty"`
 		Degraded int          `json:"degraded_fields"`
+		LastGood *xdsLastGood `json:"last_known_good,omitempty"` // there while something serves from it
 		Sources  []xdsSource  `json:"sources"`
 		Types    []xdsType    `json:"types"`
 		Warming  []xdsWarming `json:"warming"`
+	}
+	xdsLastGood struct {
+		Saved      time.Time `json:"saved"`
+		For        float64   `json:"for_s"`                // since it serves
+		Unanswered []string  `json:"unanswered,omitempty"` // types that no control plane has answered for
+		Resources  int       `json:"resources"`            // that serve from it
+		LeftOut    []string  `json:"left_out,omitempty"`   // secret, so not in it
 	}
 	xdsSource struct {
 		Name      string  `json:"name"`
@@ -104,6 +112,9 @@ func newXDSStatus(in xds.Status, now time.Time) *xdsStatus {
 	st := &xdsStatus{
 		Ready: in.Ready, Snapshot: in.Snapshot, Applied: in.Applied, Error: in.ApplyErr,
 		Sources: []xdsSource{}, Types: []xdsType{}, Warming: []xdsWarming{},
+	}
+	if g := in.LastGood; g != nil {
+		st.LastGood = &xdsLastGood{g.Saved.UTC(), since(now, g.Since), g.Types, g.Resources, g.LeftOut}
 	}
 	for _, c := range in.Sources {
 		st.Sources = append(st.Sources, xdsSource{c.Name, c.File, c.Delta, c.Server, c.Connected, since(now, c.Since), c.Err, c.Failures})

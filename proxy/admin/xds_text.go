@@ -18,6 +18,9 @@ func (st *xdsStatus) write(b *strings.Builder) {
 	if st.Error != "" {
 		fmt.Fprintf(b, "not all of it is in force:\n%s", indent(st.Error))
 	}
+	if g := st.LastGood; g != nil {
+		b.WriteString(lastGoodText(g.Saved, g.Resources, g.Unanswered))
+	}
 	for _, c := range st.Sources {
 		verb := "connected"
 		switch {
