@@ -30,13 +30,12 @@ func (d *decoder) list(n *yaml.Node, l protoreflect.List, fd protoreflect.FieldD
 	if !ok {
 		return e
 	}
+	items := n.Content
 	if n.Kind != yaml.SequenceNode {
-		err := d.fail(n, "field %s wants a list, found %s", quote(string(fd.Name())), describe(n))
-		err.Suggestion = `write each item after "- "`
-		return e
+		items = []*yaml.Node{n} // one value stands for a list of it, as in Envoy (protobuf: allow_legacy_nonconformant_behavior)
 	}
-	e.kids = make([]entry, 0, len(n.Content))
-	for i, item := range n.Content {
+	e.kids = make([]entry, 0, len(items))
+	for i, item := range items {
 		d.enter(step{index: i})
 		var kid entry
 		switch {

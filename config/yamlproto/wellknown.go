@@ -118,7 +118,17 @@ func (d *decoder) anyValue(n *yaml.Node, inner protoreflect.Message) (kids []ent
 	return kids
 }
 
+// plain reads a type that has a JSON form of its own in the form of its fields: {seconds: 1}, {value: 5}. Envoy takes both.
+func (d *decoder) plain(n *yaml.Node, m protoreflect.Message) entry {
+	e := d.entryAt(n, kindMessage)
+	e.kids = d.fields(n, m, "")
+	return e
+}
+
 func (d *decoder) wrapper(n *yaml.Node, m protoreflect.Message) entry {
+	if n.Kind == yaml.MappingNode {
+		return d.plain(n, m)
+	}
 	fd := m.Descriptor().Fields().ByNumber(1)
 	e := d.entryAt(n, kindScalar)
 	if v, ok := d.scalar(n, fd); ok {
@@ -128,6 +138,9 @@ func (d *decoder) wrapper(n *yaml.Node, m protoreflect.Message) entry {
 }
 
 func (d *decoder) duration(n *yaml.Node, m protoreflect.Message) entry {
+	if n.Kind == yaml.MappingNode {
+		return d.plain(n, m)
+	}
 	var v durationpb.Duration
 	if !d.viaJSON(n, &v, `a duration such as "1.5s"`) {
 		if last := d.errs[len(d.errs)-1]; n.Kind == yaml.ScalarNode {
