@@ -9,9 +9,10 @@ import (
 // bootstrap is the same for both proxies.
 func (b *bench) bootstrap(t *testing.T, api string) string {
 	t.Helper()
+	b.admin = freePort(t)
 	head := fmt.Sprintf(`node: {id: gateway-1, cluster: gateways}
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}
-`, freePort(t))
+`, b.admin)
 	if api == "file" {
 		return head + strings.ReplaceAll(`dynamic_resources:
   cds_config: {resource_api_version: V3, path_config_source: {path: DIR/cds.json}}

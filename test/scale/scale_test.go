@@ -29,6 +29,7 @@ var (
 	many     = flag.Int("n", 0, "clusters, routes and endpoints each; 0 is a small world that only shows that the bench works")
 	settings = flag.String("settings", "sotw/prefix,sotw/hosts,sotw/split,file/prefix,endpoints", "what to run")
 	peers    = flag.String("peers", "weir,envoy", "what to run it with, if it is here")
+	profiles = flag.String("profiles", "", "folder for pprof's profiles of Weir")
 	rounds   = flag.Int("rounds", 5, "changes of each kind; the median is told")
 )
 
@@ -80,6 +81,7 @@ type bench struct {
 	w     *world
 	plane *plane
 	c     client
+	admin int
 }
 
 // limit is how long anything is waited for.
@@ -105,6 +107,7 @@ func (b *bench) run(t *testing.T, n int, api string, sh shape) {
 		{"one cluster changed", tg[2], &b.w.cluster, func() func() { return b.cluster(t) }},
 	} {
 		var took []time.Duration
+		b.profile(t, x.name, 4)
 		cpu := b.p.cpu()
 		for range *rounds {
 			for _, word := range []string{"two", "one"} {
@@ -145,9 +148,11 @@ func (b *bench) start(t *testing.T, n int, api string, sh shape) {
 		t.Fatal(err)
 	}
 	b.p = start(t, b.name, b.bin, boot)
+	b.profile(t, "start", 2)
 	b.f.ms("start to the first answer", b.c.until(t, b.p, b.p.at, b.w.target(b.w.last()), "one", limit))
 	b.f.ms("  CPU of it", b.p.cpu())
 	b.f.add("RSS at the first answer", "MiB", b.p.memory("VmRSS"))
+	b.heap(t)
 	b.c.until(t, b.p, time.Now(), b.w.target(0), "one", limit)
 	b.c.until(t, b.p, time.Now(), b.w.target(b.w.fixed()), "one", limit)
 }
