@@ -14,6 +14,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -180,7 +181,8 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 	var errs []error
 	p.layers.Apply(s)
 	p.secrets.apply(s)
-	if err := p.up.Apply(withRemoved(old, s)); err != nil {
+	gone := removed(old.Clusters, s.Clusters)
+	if err := p.up.Apply(withRemoved(old, s, gone)); err != nil {
 		errs = append(errs, err)
 	}
 	p.applyRoutes(s)
@@ -189,7 +191,7 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 	p.secrets.drop(s)
 	p.noteAddresses()
 	p.snapshot.Store(s)
-	if len(removed(old.Clusters, s.Clusters)) > 0 {
+	if len(gone) > 0 {
 		p.removeLater()
 	}
 	return errors.Join(errs...)
@@ -224,8 +226,7 @@ func (p *Proxy) removeLater() {
 }
 
 // withRemoved is s with the clusters it no longer has.
-func withRemoved(old, s *config.Snapshot) *config.Snapshot {
-	gone := removed(old.Clusters, s.Clusters)
+func withRemoved(old, s *config.Snapshot, gone []string) *config.Snapshot {
 	if len(gone) == 0 {
 		return s
 	}
@@ -244,6 +245,9 @@ func withRemoved(old, s *config.Snapshot) *config.Snapshot {
 }
 
 func removed(old, now map[string]*config.Resource) (names []string) {
+	if reflect.ValueOf(old).Pointer() == reflect.ValueOf(now).Pointer() {
+		return nil // the very same map
+	}
 	for name := range old {
 		if now[name] == nil {
 			names = append(names, name)

@@ -97,6 +97,9 @@ func (k *secrets) apply(s *config.Snapshot) {
 func (k *secrets) drop(s *config.Snapshot) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if len(k.named) == 0 {
+		return
+	}
 	wanted := map[string]bool{}
 	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Clusters, s.Extensions} {
 		for _, r := range owners {

@@ -1,10 +1,10 @@
 package upstream
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"sort"
@@ -59,7 +59,9 @@ type Manager struct {
 
 	checks sync.WaitGroup // health checks under way
 
-	mu sync.Mutex // one Apply at a time
+	mu      sync.Mutex // one Apply at a time
+	applied applied    // guarded by mu
+	visited uint64     // clusters that Apply looked at; guarded by mu
 }
 
 // NewManager makes a Manager without clusters.
@@ -76,7 +78,7 @@ func NewManager(o Options) *Manager {
 	if o.Tick == 0 {
 		o.Tick = 250 * time.Millisecond
 	}
-	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule()}
+	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule(), applied: newApplied()}
 	m.clusters.Store(&map[string]*Cluster{})
 	m.lookups.init(o)
 	return m
@@ -108,7 +110,7 @@ func (m *Manager) Clusters() []*Cluster {
 }
 
 // Apply puts a snapshot's clusters and assignments in force. Those whose models
-// are the same pointers as before are not touched; of the others, hosts that stay
+// are the same pointers as before are not looked at; of the others, hosts that stay
 // keep their connections, counts and ejections; the connections of those that go
 // are closed as they become idle. The error names clusters that cannot be built;
 // they keep their last good configuration, and all others are in force.
@@ -116,32 +118,42 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := *m.clusters.Load()
-	next := make(map[string]*Cluster, len(s.Clusters))
+	next := old
+	set := func(name string, c *Cluster) {
+		if old[name] == c {
+			return
+		}
+		if sameMap(next, old) {
+			next = maps.Clone(old)
+		}
+		if c == nil {
+			delete(next, name)
+		} else {
+			next[name] = c
+		}
+	}
 	var gone []*Cluster
 	var errs []error
-	for name := range s.Clusters {
-		cfg := s.Cluster(name)
+	for name := range m.applied.changed(s) {
+		cfg, c := s.Cluster(name), old[name]
+		delete(m.applied.failed, name)
+		m.visited++
 		if cfg == nil {
+			if set(name, nil); c != nil {
+				gone = append(gone, c)
+			}
 			continue
 		}
-		c := old[name]
 		now, replaced, err := m.applyOne(c, cfg, assignmentOf(s, cfg))
 		if err != nil {
+			m.applied.failed[name] = struct{}{}
 			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
-			if c != nil {
-				next[name] = c
-			}
 			continue
 		}
 		if replaced != nil {
 			gone = append(gone, replaced)
 		}
-		next[name] = now
-	}
-	for name, c := range old {
-		if next[name] == nil {
-			gone = append(gone, c)
-		}
+		set(name, now)
 	}
 	m.clusters.Store(&next)
 	for _, c := range gone {
@@ -190,13 +202,6 @@ func (c *Cluster) assigned() *cluster.Assignment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.assignment
-}
-
-func assignmentOf(s *config.Snapshot, cfg *cluster.Cluster) *cluster.Assignment {
-	if cfg.Type != cluster.EDS {
-		return cfg.Assignment
-	}
-	return s.Assignment(cmp.Or(cfg.EDSKey, cfg.EDSName, cfg.Name))
 }
 
 // Run does what needs time — idle timeouts, the end of ejections, DNS, the
