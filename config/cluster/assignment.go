@@ -42,7 +42,7 @@ func decodeAssignment(l *fielderr.List, at string, p *endpointv3.ClusterLoadAssi
 	if len(p.GetNamedEndpoints()) > 0 {
 		l.Addf(fielderr.Join(at, "named_endpoints"), "not supported")
 	}
-	var weights [maxPriority + 1]uint64
+	var w weights
 	for i, q := range p.GetEndpoints() {
 		path := fielderr.Index(fielderr.Join(at, "endpoints"), i)
 		loc := decodeLocality(l, path, q, names)
@@ -50,14 +50,22 @@ func decodeAssignment(l *fielderr.List, at string, p *endpointv3.ClusterLoadAssi
 			l.Addf(path+".priority", "%d is above %d", loc.Priority, maxPriority)
 			continue
 		}
-		before := weights[loc.Priority]
-		weights[loc.Priority] += uint64(loc.Weight)
-		if before <= math.MaxUint32 && weights[loc.Priority] > math.MaxUint32 {
-			l.Addf(path+".load_balancing_weight", "the localities of priority %d weigh more than %d together", loc.Priority, uint32(math.MaxUint32))
-		}
+		w.add(l, path, &loc)
 		d.Localities = append(d.Localities, loc)
 	}
 	return d
+}
+
+// weights adds up those of the localities of each priority.
+type weights [maxPriority + 1]uint64
+
+// add refuses more weight in a priority than Envoy counts.
+func (w *weights) add(l *fielderr.List, path string, loc *Locality) {
+	before := w[loc.Priority]
+	w[loc.Priority] += uint64(loc.Weight)
+	if before <= math.MaxUint32 && w[loc.Priority] > math.MaxUint32 {
+		l.Addf(path+".load_balancing_weight", "the localities of priority %d weigh more than %d together", loc.Priority, uint32(math.MaxUint32))
+	}
 }
 
 func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoints, names bool) Locality {
@@ -77,7 +85,6 @@ func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoin
 			l.Addf(at+".load_balancer_endpoints", "not supported, lb_endpoints is")
 		}
 	}
-	total := uint64(0)
 	if n := len(p.GetLbEndpoints()); n > 0 {
 		d.Endpoints = make([]Endpoint, 0, n)
 	}
@@ -88,12 +95,20 @@ func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoin
 			l.Add(fielderr.Index(at+".lb_endpoints", i), err)
 		}
 		d.Endpoints = append(d.Endpoints, h)
-		total += uint64(h.Weight)
+	}
+	weighEndpoints(l, at, d.Endpoints)
+	return d
+}
+
+// weighEndpoints refuses more weight in a locality than Envoy counts.
+func weighEndpoints(l *fielderr.List, at string, all []Endpoint) {
+	total := uint64(0)
+	for i := range all {
+		total += uint64(all[i].Weight)
 	}
 	if total > math.MaxUint32 {
 		l.Addf(at+".lb_endpoints", "the endpoints weigh %d together, more than %d", total, uint32(math.MaxUint32))
 	}
-	return d
 }
 
 func decodeEndpoint(l *fielderr.List, p *endpointv3.LbEndpoint, names bool) Endpoint {

@@ -18,7 +18,7 @@ func Decode(rc *routev3.RouteConfiguration, ctx *extension.Context) (*Table, err
 	if rc == nil {
 		return nil, errors.New("route configuration unset")
 	}
-	d := &decoder{ctx: ctx, t: &Table{}, maxBody: maxDirectBody, seen: map[string]bool{}}
+	d := &decoder{ctx: ctx, t: &Table{}, maxBody: maxDirectBody}
 	own := fielderr.All(d.table(rc))
 	if err := merge(own, fielderr.All(fielderr.Validate(rc))); err != nil {
 		return nil, err
@@ -53,10 +53,10 @@ type decoder struct {
 	ctx     *extension.Context
 	t       *Table
 	maxBody uint32
-	seen    map[string]bool // clusters named so far
 
-	filters             []FilterConfig // of the table
-	request, response   *Mutations     // of the table
+	names               map[string]bool // of the virtual hosts so far
+	filters             []FilterConfig  // of the table
+	request, response   *Mutations      // of the table
 	vhost               *VirtualHost
 	vhostFilters        []FilterConfig
 	vhostReq, vhostResp *Mutations
@@ -66,6 +66,22 @@ type decoder struct {
 
 func (d *decoder) table(rc *routev3.RouteConfiguration) error {
 	var errs fielderr.List
+	d.settings(&errs, rc)
+	for i, v := range rc.VirtualHosts {
+		path := fielderr.Index("virtual_hosts", i)
+		if v == nil {
+			errs.Addf(path, "empty")
+			continue
+		}
+		d.vhost = newVirtualHost(v, i)
+		d.enter()
+		errs.Add(path, d.virtualHost(v))
+	}
+	return errs.Err()
+}
+
+// settings reads all of a table but its virtual hosts, and what these take from it.
+func (d *decoder) settings(errs *fielderr.List, rc *routev3.RouteConfiguration) {
 	t := d.t
 	t.Name = rc.Name
 	t.MostSpecificWins = rc.MostSpecificHeaderMutationsWins
@@ -76,33 +92,28 @@ func (d *decoder) table(rc *routev3.RouteConfiguration) error {
 		errs.Add(fielderr.Index("internal_only_headers", i), match.HeaderName(n))
 		t.InternalOnlyHeaders = append(t.InternalOnlyHeaders, header.Intern(n))
 	}
-	refuse(&errs, "vhds", rc.Vhds != nil)
-	refuse(&errs, "vhost_header", rc.VhostHeader != "")
-	refuse(&errs, "ignore_path_parameters_in_path_matching", rc.IgnorePathParametersInPathMatching)
-	refuse(&errs, "cluster_specifier_plugins", len(rc.ClusterSpecifierPlugins) > 0)
-	refuse(&errs, "route_specifiers", len(rc.RouteSpecifiers) > 0)
+	refuse(errs, "vhds", rc.Vhds != nil)
+	refuse(errs, "vhost_header", rc.VhostHeader != "")
+	refuse(errs, "ignore_path_parameters_in_path_matching", rc.IgnorePathParametersInPathMatching)
+	refuse(errs, "cluster_specifier_plugins", len(rc.ClusterSpecifierPlugins) > 0)
+	refuse(errs, "route_specifiers", len(rc.RouteSpecifiers) > 0)
 
-	d.request = mutations(&errs, "request", rc.RequestHeadersToAdd, rc.RequestHeadersToRemove)
-	d.response = mutations(&errs, "response", rc.ResponseHeadersToAdd, rc.ResponseHeadersToRemove)
-	d.filters = d.filterConfigs(&errs, rc.TypedPerFilterConfig)
+	d.request = mutations(errs, "request", rc.RequestHeadersToAdd, rc.RequestHeadersToRemove)
+	d.response = mutations(errs, "response", rc.ResponseHeadersToAdd, rc.ResponseHeadersToRemove)
+	d.filters = d.filterConfigs(errs, rc.TypedPerFilterConfig)
 
 	t.exact = make(map[string]*VirtualHost, len(rc.VirtualHosts))
-	names := map[string]bool{}
-	for i, v := range rc.VirtualHosts {
-		path := fielderr.Index("virtual_hosts", i)
-		if v == nil {
-			errs.Addf(path, "empty")
-			continue
-		}
-		if v.Name != "" && names[v.Name] {
-			t.Lints = append(t.Lints, fmt.Sprintf("%s.name: %q is the name of another virtual host too", path, v.Name))
-		}
-		names[v.Name] = true
-		d.vhost = &VirtualHost{Name: v.Name, Index: i, Domains: v.Domains}
-		t.VirtualHosts = append(t.VirtualHosts, d.vhost)
-		errs.Add(path, d.virtualHost(v))
+	d.names = make(map[string]bool, len(rc.VirtualHosts))
+}
+
+// enter puts the virtual host at hand into the table.
+func (d *decoder) enter() {
+	vh := d.vhost
+	if vh.Name != "" && d.names[vh.Name] {
+		d.t.Lints = append(d.t.Lints, fmt.Sprintf("%s.name: %q is the name of another virtual host too", fielderr.Index("virtual_hosts", vh.Index), vh.Name))
 	}
-	return errs.Err()
+	d.names[vh.Name] = true
+	d.t.VirtualHosts = append(d.t.VirtualHosts, vh)
 }
 
 // refuse records a field that changes what a request does and is not supported.
@@ -112,49 +123,14 @@ func refuse(errs *fielderr.List, field string, set bool) {
 	}
 }
 
+func newVirtualHost(v *routev3.VirtualHost, at int) *VirtualHost {
+	return &VirtualHost{HostSettings: &HostSettings{Name: v.Name, Index: at, Domains: v.Domains}}
+}
+
 func (d *decoder) virtualHost(v *routev3.VirtualHost) error {
 	var errs fielderr.List
 	vh := d.vhost
-	if v.Name == "" {
-		errs.Addf("name", "empty")
-	}
-	if len(v.Domains) == 0 {
-		errs.Addf("domains", "empty: the virtual host could never be chosen")
-	}
-	for i, dom := range v.Domains {
-		errs.Add(fielderr.Index("domains", i), d.t.addDomain(dom, vh))
-		d.lintDomain(i, dom)
-	}
-	refuse(&errs, "matcher", v.Matcher != nil)
-	refuse(&errs, "retry_policy_typed_config", v.RetryPolicyTypedConfig != nil)
-	refuse(&errs, "route_specifiers", len(v.RouteSpecifiers) > 0)
-	switch v.RequireTls {
-	case routev3.VirtualHost_NONE:
-	case routev3.VirtualHost_EXTERNAL_ONLY:
-		vh.RequireTLS = TLSExternalOnly
-	case routev3.VirtualHost_ALL:
-		vh.RequireTLS = TLSAll
-	default:
-		errs.Addf("require_tls", "unknown value %d", v.RequireTls)
-	}
-	vh.IncludeRequestAttemptCount = v.IncludeRequestAttemptCount
-	vh.IncludeAttemptCountInResponse = v.IncludeAttemptCountInResponse
-
-	d.vhostReq = mutations(&errs, "request", v.RequestHeadersToAdd, v.RequestHeadersToRemove)
-	d.vhostResp = mutations(&errs, "response", v.ResponseHeadersToAdd, v.ResponseHeadersToRemove)
-	d.vhostFilters = override(d.filterConfigs(&errs, v.TypedPerFilterConfig), d.filters)
-	d.vhostRetry = nil
-	if v.RetryPolicy != nil {
-		rp, err := retryPolicy(v.RetryPolicy)
-		errs.Add("retry_policy", err)
-		d.vhostRetry = rp
-	}
-	d.vhostLimit = bufferLimit(&errs, v.PerRequestBufferLimitBytes, v.RequestBodyBufferLimit)
-
-	vh.toTLS = &Route{
-		Index: -1, VirtualHost: vh, Redirect: &Redirect{HTTPS: true, Code: 301},
-		FilterConfigs: d.vhostFilters, BufferLimit: d.vhostLimit,
-	}
+	d.hostSettings(&errs, v)
 	vh.Routes = make([]*Route, 0, len(v.Routes))
 	for i, r := range v.Routes {
 		path := fielderr.Index("routes", i)
@@ -171,6 +147,51 @@ func (d *decoder) virtualHost(v *routev3.VirtualHost) error {
 		d.lintUnreachable()
 	}
 	return errs.Err()
+}
+
+// hostSettings reads all of a virtual host but its routes, and what its routes take from it.
+func (d *decoder) hostSettings(errs *fielderr.List, v *routev3.VirtualHost) {
+	vh := d.vhost
+	if v.Name == "" {
+		errs.Addf("name", "empty")
+	}
+	if len(v.Domains) == 0 {
+		errs.Addf("domains", "empty: the virtual host could never be chosen")
+	}
+	for i, dom := range v.Domains {
+		errs.Add(fielderr.Index("domains", i), d.t.addDomain(dom, vh))
+		d.lintDomain(i, dom)
+	}
+	refuse(errs, "matcher", v.Matcher != nil)
+	refuse(errs, "retry_policy_typed_config", v.RetryPolicyTypedConfig != nil)
+	refuse(errs, "route_specifiers", len(v.RouteSpecifiers) > 0)
+	switch v.RequireTls {
+	case routev3.VirtualHost_NONE:
+	case routev3.VirtualHost_EXTERNAL_ONLY:
+		vh.RequireTLS = TLSExternalOnly
+	case routev3.VirtualHost_ALL:
+		vh.RequireTLS = TLSAll
+	default:
+		errs.Addf("require_tls", "unknown value %d", v.RequireTls)
+	}
+	vh.IncludeRequestAttemptCount = v.IncludeRequestAttemptCount
+	vh.IncludeAttemptCountInResponse = v.IncludeAttemptCountInResponse
+
+	d.vhostReq = mutations(errs, "request", v.RequestHeadersToAdd, v.RequestHeadersToRemove)
+	d.vhostResp = mutations(errs, "response", v.ResponseHeadersToAdd, v.ResponseHeadersToRemove)
+	d.vhostFilters = override(d.filterConfigs(errs, v.TypedPerFilterConfig), d.filters)
+	d.vhostRetry = nil
+	if v.RetryPolicy != nil {
+		rp, err := retryPolicy(v.RetryPolicy)
+		errs.Add("retry_policy", err)
+		d.vhostRetry = rp
+	}
+	d.vhostLimit = bufferLimit(errs, v.PerRequestBufferLimitBytes, v.RequestBodyBufferLimit)
+
+	vh.toTLS = &Route{
+		Index: -1, VirtualHost: vh.HostSettings, Redirect: &Redirect{HTTPS: true, Code: 301},
+		FilterConfigs: d.vhostFilters, BufferLimit: d.vhostLimit,
+	}
 }
 
 // addDomain enters a domain into the table; letter case does not count.
@@ -207,12 +228,4 @@ type duplicateDomain struct{ domain, owner string }
 // Error names both.
 func (e *duplicateDomain) Error() string {
 	return "duplicate domain \"" + e.domain + "\": virtual host \"" + e.owner + "\" has it already"
-}
-
-// cluster remembers that the table names a cluster.
-func (d *decoder) cluster(name string) {
-	if name != "" && !d.seen[name] {
-		d.seen[name] = true
-		d.t.clusters = append(d.t.clusters, name)
-	}
 }

@@ -71,7 +71,6 @@ func (d *decoder) target(errs *fielderr.List, a *routev3.RouteAction, rt *Route)
 			errs.Addf("cluster", "empty")
 		}
 		f.Cluster = s.Cluster
-		d.cluster(s.Cluster)
 	case *routev3.RouteAction_ClusterHeader:
 		errs.Add("cluster_header", match.HeaderName(s.ClusterHeader))
 		f.ClusterHeader = header.Intern(s.ClusterHeader)
@@ -151,7 +150,6 @@ func (d *decoder) clusterWeight(c *routev3.WeightedCluster_ClusterWeight, rt *Ro
 		w.HostRewrite = s.HostRewriteLiteral
 	}
 	w.FilterConfigs = override(d.filterConfigs(&errs, c.TypedPerFilterConfig), rt.FilterConfigs)
-	d.cluster(c.Name)
 	return w, errs.Err()
 }
 

@@ -14,7 +14,7 @@ import (
 
 func (d *decoder) route(r *routev3.Route, i int) (*Route, error) {
 	var errs fielderr.List
-	rt := &Route{Name: r.Name, Index: i, VirtualHost: d.vhost, specificLast: d.t.MostSpecificWins}
+	rt := &Route{Name: r.Name, Index: i, VirtualHost: d.vhost.HostSettings, specificLast: d.t.MostSpecificWins}
 	c, err := newCriteria(r.Match, fielderr.Index(d.t.Name+"/"+d.vhost.Name, i))
 	errs.Add("match", err)
 	rt.criteria = c

@@ -27,7 +27,7 @@ type Request struct {
 type Route struct {
 	Name        string
 	Index       int // place in VirtualHost.Routes; -1 for the redirect of require_tls
-	VirtualHost *VirtualHost
+	VirtualHost *HostSettings
 	criteria    criteria
 
 	specificLast bool // most_specific_header_mutations_wins

@@ -29,27 +29,33 @@ type Table struct {
 	exact          map[string]*VirtualHost // by lower-case domain
 	suffix, prefix wildcards
 	any            *VirtualHost // domain "*"
-	clusters       []string
 }
 
 // A VirtualHost is a compiled group of domains with its routes. It is immutable.
 type VirtualHost struct {
-	Name    string
-	Index   int // place in Table.VirtualHosts
-	Domains []string
-	Routes  []*Route // in the order of the configuration, which decides
-
-	RequireTLS                    TLSRequirement
-	IncludeRequestAttemptCount    bool // sends x-envoy-attempt-count upstream
-	IncludeAttemptCountInResponse bool // and downstream
+	*HostSettings
+	Routes []*Route // in the order of the configuration, which decides
 
 	index index
 	toTLS *Route // what require_tls answers with
 }
 
+// HostSettings are what a virtual host is but for its routes. They are immutable: a
+// version of the host that differs in routes only has the same, and so have the
+// routes that are in both.
+type HostSettings struct {
+	Name    string
+	Index   int // place in Table.VirtualHosts
+	Domains []string
+
+	RequireTLS                    TLSRequirement
+	IncludeRequestAttemptCount    bool // sends x-envoy-attempt-count upstream
+	IncludeAttemptCountInResponse bool // and downstream
+}
+
 // String gives the name: whoever prints a route, which points back to its virtual
 // host, prints no more of it.
-func (vh *VirtualHost) String() string { return vh.Name }
+func (h *HostSettings) String() string { return h.Name }
 
 // TLSRequirement is require_tls.
 type TLSRequirement uint8
@@ -63,7 +69,30 @@ const (
 
 // Clusters lists the clusters that the table names, in order of appearance and
 // each once. Those that a request header names are not among them.
-func (t *Table) Clusters() []string { return t.clusters }
+func (t *Table) Clusters() (out []string) {
+	seen := map[string]bool{"": true}
+	add := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, name)
+		}
+	}
+	for _, vh := range t.VirtualHosts {
+		for _, rt := range vh.Routes {
+			f := rt.Forward
+			if f == nil {
+				continue
+			}
+			add(f.Cluster)
+			if f.Weighted != nil {
+				for i := range f.Weighted.Clusters {
+					add(f.Weighted.Clusters[i].Name)
+				}
+			}
+		}
+	}
+	return out
+}
 
 // Match finds the route of a request, nil when there is none: first the virtual
 // host by the authority, then its first route all of whose criteria match.
