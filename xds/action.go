@@ -42,6 +42,7 @@ type DecodeItems struct {
 	TypeURL string
 	Seq     uint64
 	Items   []*anypb.Any
+	Was     []*config.Resource // what is here of each item, of another version; nil when nothing is
 }
 
 // Publish hands out a new snapshot. The answer is Applied.

@@ -27,6 +27,7 @@ type Options struct {
 	Open func(extension.Source) (Remote, error)
 
 	Decode Decode
+	Again  Again                        // Decode for resources of which another version is here; nil is Decode
 	Apply  func(*config.Snapshot) error // called from Run, one snapshot after the other
 	// Resolved is told what became of names that were Subscribed; called from Run. Nil tells nobody.
 	Resolved func(Resolved)
@@ -230,7 +231,7 @@ func (c *Client) do(ctx context.Context, a Action) Happening {
 			f.stream.send(a.Request)
 		}
 	case DecodeItems:
-		return Decoded{a.TypeURL, a.Seq, c.o.Decode.all(a.TypeURL, a.Items)}
+		return Decoded{a.TypeURL, a.Seq, c.o.Decode.again(c.o.Again, a)}
 	case Restore:
 		return c.o.Decode.restore(c.o.LastGood)
 	case Publish:

@@ -15,11 +15,23 @@ import (
 // goroutine; config.Decoder has it.
 type Decode func(typeURL string, a *anypb.Any) (*config.Resource, error)
 
+// Again does the same where another version of the resource is here, of which it may take over what did not change.
+type Again func(typeURL string, a *anypb.Any, was *config.Resource) (*config.Resource, error)
+
 // all decodes a list. A panic is an error like any other: a hostile push never ends the proxy (grpc-go does the same).
 func (d Decode) all(typeURL string, items []*anypb.Any) []Result {
-	out := make([]Result, len(items))
-	for i, a := range items {
-		out[i].Resource, out[i].Err = d.one(typeURL, a)
+	return d.again(nil, DecodeItems{TypeURL: typeURL, Items: items})
+}
+
+// again does so with what is here of the items; f may be nil.
+func (d Decode) again(f Again, items DecodeItems) []Result {
+	out := make([]Result, len(items.Items))
+	for i, a := range items.Items {
+		one := d
+		if f != nil && items.Was[i] != nil {
+			one = func(typeURL string, a *anypb.Any) (*config.Resource, error) { return f(typeURL, a, items.Was[i]) }
+		}
+		out[i].Resource, out[i].Err = one.one(items.TypeURL, a)
 	}
 	return out
 }

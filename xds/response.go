@@ -158,9 +158,11 @@ func (s *Session) begin(t *typeState, r *response) {
 	}
 	s.removals(r)
 	var todo []*anypb.Any
+	var was []*config.Resource
 	for i := range r.items {
-		if r.items[i].todo {
-			todo = append(todo, r.items[i].any)
+		if it := &r.items[i]; it.todo {
+			todo = append(todo, it.any)
+			was = append(was, t.slots[it.name].here())
 		}
 	}
 	if len(todo) == 0 {
@@ -169,7 +171,15 @@ func (s *Session) begin(t *typeState, r *response) {
 	}
 	s.seq++
 	t.seq = s.seq
-	s.do(DecodeItems{TypeURL: t.url, Seq: t.seq, Items: todo})
+	s.do(DecodeItems{TypeURL: t.url, Seq: t.seq, Items: todo, Was: was})
+}
+
+// here gives what there is of a name, whether or not it serves; nil when there is nothing.
+func (o *slot) here() *config.Resource {
+	if o == nil {
+		return nil
+	}
+	return o.want
 }
 
 // look finds out what one item is: not asked for, wrong, known, or to be decoded.

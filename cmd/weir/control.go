@@ -32,6 +32,7 @@ func (l *loaded) client(o *flags, opts xds.Options, r *reach) (*xds.Client, erro
 		}
 	}
 	opts.Decode = func(typeURL string, a *anypb.Any) (*config.Resource, error) { return dec.Decode(typeURL, a, false) }
+	opts.Again = dec.Again
 	opts.Open = func(src extension.Source) (xds.Remote, error) {
 		a, err := core.SourceAPI(src)
 		if err != nil {

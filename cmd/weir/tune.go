@@ -9,18 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gcPercent is how much garbage may gather before a collection: the data path
-// makes none, so memory is the control plane's, and collections only cost
-// (docs/performance.md).
-const gcPercent = 400
-
 // tune sets the runtime up for a data path.
 func tune(o *flags) {
 	if o.concurrency > 0 {
 		runtime.GOMAXPROCS(o.concurrency)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		collectByLive()
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		if limit := cgroupMemory(); limit > 0 {

@@ -27,7 +27,7 @@ import (
 
 var (
 	many     = flag.Int("n", 0, "clusters, routes and endpoints each; 0 is a small world that only shows that the bench works")
-	settings = flag.String("settings", "sotw/prefix,sotw/hosts,sotw/split,file/prefix,endpoints", "what to run")
+	settings = flag.String("settings", "delta/prefix,delta/hosts,delta/split,sotw/prefix,file/prefix,endpoints", "what to run")
 	peers    = flag.String("peers", "weir,envoy", "what to run it with, if it is here")
 	profiles = flag.String("profiles", "", "folder for pprof's profiles of Weir")
 	rounds   = flag.Int("rounds", 5, "changes of each kind; the median is told")
