@@ -1,6 +1,7 @@
 package scale
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type pace struct {
 	mu    sync.Mutex
 	took  []time.Duration // guarded by mu
 	bad   int             // guarded by mu
+	why   string          // of the last bad one; guarded by mu
 	every time.Duration
 }
 
@@ -57,11 +59,12 @@ func newPace(targets []target, perSecond int) *pace {
 			case <-tick.C:
 			}
 			at := time.Now()
-			code, _, err := c.get(targets[i%len(targets)])
+			code, body, err := c.get(targets[i%len(targets)])
 			l.mu.Lock()
 			l.took = append(l.took, time.Since(at))
 			if err != nil || code != 200 {
 				l.bad++
+				l.why = fmt.Sprintf("%s%s: %d %q %v", targets[i%len(targets)].host, targets[i%len(targets)].path, code, body, err)
 			}
 			l.mu.Unlock()
 		}

@@ -133,7 +133,11 @@ func (b *bench) run(t *testing.T, n int, api string, sh shape) {
 func (b *bench) start(t *testing.T, n int, api string, sh shape) {
 	b.w = &world{n: n, shape: sh, origins: [2]int{origin(t, "one"), origin(t, "two")}}
 	for range map[shape]int{prefixes: 1, hosts: 1, split: 10}[sh] {
-		b.w.ports = append(b.w.ports, freePort(t))
+		port := freePort(t)
+		for slices.Contains(b.w.ports, port) {
+			port = freePort(t)
+		}
+		b.w.ports = append(b.w.ports, port)
 	}
 	t.Cleanup(b.c.close)
 	boot := filepath.Join(t.TempDir(), "boot.yaml")
@@ -237,7 +241,7 @@ func (b *bench) everything(t *testing.T) {
 	b.f.add("RSS at last", "MiB", b.p.memory("VmRSS"))
 	b.f.add("RSS at most", "MiB", b.p.memory("VmHWM"))
 	if n := quiet.bad + during.bad + after.bad; n > 0 {
-		t.Errorf("%s: %d requests were not answered with 200", b.name, n)
+		t.Errorf("%s: %d requests were not answered with 200, such as %s\n%s", b.name, n, l.why, b.p.tail())
 	}
 }
 
