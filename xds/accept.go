@@ -93,7 +93,7 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 	text = strings.Join(lines, "\n")
 	o.count(Counters{Attempt: 1, Rejected: 1})
 	o.heard = true
-	bad := &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause}
+	bad := &ResourceError{Version: r.version, At: s.now, Text: text, err: it.cause, nonce: r.nonce}
 	if r.delta && it.version != "" {
 		bad.Version = it.version
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +24,17 @@ func FuzzSession(f *testing.F) {
 	for _, s := range fuzzSeeds() {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, in []byte) { newProbe(t).run(in) })
+	f.Fuzz(func(t *testing.T, in []byte) {
+		newProbe(t, false).run(in)
+		newProbe(t, true).run(in)
+	})
 }
 
 // TestSessionAtRandom is the same with responses that are mostly right, so that it gets further into warming and removal.
 func TestSessionAtRandom(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		p := newProbe(t)
+		p := newProbe(t, seed%2 == 1)
 		for range 60 {
 			p.do(byte(r.IntN(256)), randomResponse(r))
 		}
@@ -52,7 +56,7 @@ func (p *probe) settles() {
 			kv["rev"] = "last"
 			r.Resources = append(r.Resources, fakeAny(rows[k].url, pos[0], nil, kv))
 		}
-		p.step(Received{Response: r})
+		p.receive(0, r, true)
 	}
 	say(cds, "b eds=b", "c", "d eds=never")
 	say(eds, "b")
@@ -145,20 +149,27 @@ type probe struct {
 	snap     *config.Snapshot
 	accepted map[string]string // version by type, as the server sees it
 	opened   []int             // sources that references name
+	delta    bool              // the main source speaks the incremental protocol
+	nonces   int
+	answers  map[string]int // by nonce: requests with it
+	refusals map[string]int // by nonce: NACKs
 }
 
-func newProbe(t *testing.T) *probe {
+func newProbe(t *testing.T, delta bool) *probe {
 	st := fakeAny(ClusterType, "a", nil, nil)
 	static, err := fakeDecode(ClusterType, st)
 	if err != nil {
 		t.Fatal(err)
 	}
 	static.Static = true
-	src := Source{Name: "ads"}
+	src := Source{Name: "ads", Delta: delta}
 	for _, r := range rows {
 		src.Types = append(src.Types, SourceType{TypeURL: r.url})
 	}
-	p := &probe{t: t, now: epoch, timers: map[string]time.Duration{}, snap: &config.Snapshot{}, accepted: map[string]string{}}
+	p := &probe{
+		t: t, now: epoch, timers: map[string]time.Duration{}, snap: &config.Snapshot{}, accepted: map[string]string{},
+		delta: delta, answers: map[string]int{}, refusals: map[string]int{},
+	}
 	p.s = NewSession(SessionOptions{Sources: []Source{src}, Static: []*config.Resource{static}})
 	p.step(Started{})
 	p.step(Connected{})
@@ -191,15 +202,64 @@ func (p *probe) do(op byte, r *discoveryv3.DiscoveryResponse) {
 		p.step(Decoded{TypeURL: r.GetTypeUrl(), Seq: uint64(op)})
 	case op < 50 && len(p.opened) > 0:
 		r.TypeUrl = SecretType
-		p.step(Received{Source: p.opened[int(op)%len(p.opened)], Response: r})
+		p.receive(p.opened[int(op)%len(p.opened)], r, false)
 	case op < 80:
 		p.now = p.now.Add(time.Duration(op) * 100 * time.Millisecond)
 		for id := range p.timers {
 			p.step(TimerFired{id})
 		}
 	default:
-		p.step(Received{Response: r})
+		p.receive(0, r, op%3 == 0)
 	}
+}
+
+// receive gives a response to the session, in the words of its protocol; with all it says that what it lacks is gone. It is answered
+// once, at once or after a pause, and what it refuses stays as it was.
+func (p *probe) receive(source int, r *discoveryv3.DiscoveryResponse, all bool) {
+	p.nonces++
+	r.Nonce = strconv.Itoa(p.nonces)
+	before := map[*slot]*config.Resource{}
+	for _, t := range p.s.types {
+		for _, o := range t.slots {
+			before[o] = o.want
+		}
+	}
+	if c := p.s.source(source); c != nil && c.Delta {
+		p.step(ReceivedDelta{Source: source, Response: deltaOf(r, all)})
+	} else {
+		p.step(Received{Source: source, Response: r})
+	}
+	for _, t := range p.s.types {
+		for _, o := range t.slots {
+			if was := before[o]; was != nil && o.want != was && o.bad != nil && o.bad.At.Equal(p.now) && o.bad.nonce == r.Nonce {
+				p.t.Errorf("%s %q was refused, and what was there before is gone", t.short, o.name)
+			}
+		}
+		if t.nonce != r.Nonce || p.answers[r.Nonce] > 0 || t.held {
+			continue
+		}
+		if c := p.s.sources[t.source]; c.connected && !c.File {
+			p.t.Errorf("%s response is not answered", t.short)
+		}
+	}
+}
+
+// deltaOf makes a delta response of one that tells the state of the world.
+func deltaOf(r *discoveryv3.DiscoveryResponse, all bool) *discoveryv3.DeltaDiscoveryResponse {
+	d := &discoveryv3.DeltaDiscoveryResponse{SystemVersionInfo: r.VersionInfo, TypeUrl: r.TypeUrl, Nonce: r.Nonce, ControlPlane: r.ControlPlane}
+	names := map[string]bool{}
+	for _, a := range r.Resources {
+		name, _ := nameOf(a.GetValue())
+		names[string(name)] = true
+		d.Resources = append(d.Resources, &discoveryv3.Resource{Name: string(name), Version: r.VersionInfo, Resource: a})
+	}
+	for _, n := range "abcd" {
+		if all && !names[string(n)] {
+			d.RemovedResources = append(d.RemovedResources, string(n))
+		}
+	}
+	d.ResourceErrors = r.ResourceErrors
+	return d
 }
 
 func (p *probe) step(h Happening) {
@@ -212,6 +272,12 @@ func (p *probe) step(h Happening) {
 		case Send:
 			if a.Source == 0 {
 				p.sent(a.Request)
+			}
+			p.answered(a.Request.ResponseNonce, a.Request.ErrorDetail != nil)
+		case SendDelta:
+			n := a.Request.ResponseNonce
+			if p.answered(n, a.Request.ErrorDetail != nil); n != "" && p.answers[n] > 1 {
+				p.t.Errorf("nonce %s is answered %d times", n, p.answers[n])
 			}
 		case Open:
 			p.opened = append(p.opened, a.Source)
@@ -228,6 +294,17 @@ func (p *probe) step(h Happening) {
 		}
 	}
 	_ = p.s.Status()
+}
+
+// answered: a response is refused once at most. (A later request with its nonce changes the subscription.)
+func (p *probe) answered(nonce string, refused bool) {
+	p.answers[nonce]++
+	if refused {
+		p.refusals[nonce]++
+	}
+	if p.refusals[nonce] > 1 {
+		p.t.Errorf("nonce %s is refused %d times", nonce, p.refusals[nonce])
+	}
 }
 
 // sent: a NACK names the version that was accepted before, an ACK may change it.

@@ -72,8 +72,9 @@ type ResourceError struct {
 	At      time.Time
 	Text    string
 
-	err error
-	raw []byte // what was refused, so that the same bytes are not decoded again
+	err   error
+	nonce string // of that response
+	raw   []byte // what was refused, so that the same bytes are not decoded again
 }
 
 // State is where a resource is on its way (Envoy: ClientResourceStatus).
