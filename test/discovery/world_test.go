@@ -69,6 +69,9 @@ func newWorld(t *testing.T, o options) *world {
 	w.xds = xds.New(xds.Options{
 		Node: &corev3.Node{Id: "gw-1"}, ADS: &xds.ADS{Services: xds.Servers(w.plane.addr), Delta: !o.sotw},
 		Decode: func(url string, a *anypb.Any) (*config.Resource, error) { return dec.Decode(url, a, false) },
+		Open: func(src extension.Source) (xds.Remote, error) {
+			return &xds.ADS{Services: xds.Servers(w.plane.addr), Delta: src.Delta}, nil
+		},
 		Apply: func(s *config.Snapshot) error {
 			err := w.proxy.Apply(s)
 			w.note(func() {})
