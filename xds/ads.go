@@ -28,6 +28,8 @@ type ADS struct {
 	Services []Service
 	// NodeAlways sends the node with every request (set_node_on_first_message_only: false).
 	NodeAlways bool
+	// Rate bounds the requests on the stream; the zero Rate does not.
+	Rate Rate
 	// RetryBase and RetryMax bound the interval between tries; 0 is the client's.
 	RetryBase, RetryMax time.Duration
 
@@ -58,7 +60,7 @@ func (a *ADS) run(st *stream, post func(Happening), source int) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer st.cancel()
-	wg.Go(func() { st.sendAll(cs) })
+	wg.Go(func() { st.sendAll(cs, a.Rate) })
 	post(Connected{source})
 	for {
 		h, err := a.receive(cs, source)
@@ -125,6 +127,7 @@ func (a *ADS) open(ctx context.Context) (*grpc.ClientConn, grpc.ClientStream, er
 type stream struct {
 	ctx    context.Context
 	cancel context.CancelFunc
+	stats  *Stats
 
 	mu    sync.Mutex
 	queue []proto.Message // guarded by mu
@@ -132,9 +135,9 @@ type stream struct {
 	err   error           // guarded by mu: why sending ended
 }
 
-func newStream(ctx context.Context) *stream {
+func newStream(ctx context.Context, stats *Stats) *stream {
 	ctx, cancel := context.WithCancel(ctx)
-	return &stream{ctx: ctx, cancel: cancel, more: make(chan struct{}, 1)}
+	return &stream{ctx: ctx, cancel: cancel, stats: stats, more: make(chan struct{}, 1)}
 }
 
 // send queues a request. It never blocks: a server that does not read cannot stop the client. The queue stays short, as a type
@@ -158,15 +161,18 @@ func (st *stream) take() []proto.Message {
 	return q
 }
 
-// sendAll sends what is queued until the stream ends.
-func (st *stream) sendAll(cs grpc.ClientStream) {
+// sendAll sends what is queued until the stream ends, at the rate that is allowed.
+func (st *stream) sendAll(cs grpc.ClientStream, rate Rate) {
+	tokens := newBucket(rate, time.Now())
 	for {
 		select {
 		case <-st.ctx.Done():
 			return
 		case <-st.more:
 		}
-		for _, r := range st.take() {
+		q := st.take()
+		for i, r := range q {
+			st.pace(&tokens, len(q)-i)
 			if err := cs.SendMsg(r); err != nil {
 				if !errors.Is(err, io.EOF) { // io.EOF: Recv knows the reason
 					st.mu.Lock()

@@ -314,7 +314,7 @@ func (c *Client) connect(ctx context.Context, i int) Happening {
 		c.wg.Go(func() { c.watchFile(ctx, i, *f.file) })
 		return nil
 	}
-	f.stream = newStream(ctx)
+	f.stream = newStream(ctx, c.stats)
 	c.wg.Go(func() {
 		err := f.remote.run(f.stream, func(h Happening) { c.post(ctx.Done(), h) }, i)
 		c.post(ctx.Done(), StreamLost{i, err, rand.Float64()})

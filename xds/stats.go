@@ -10,7 +10,12 @@ type Stats struct {
 	Degraded  atomic.Uint64 // xds.degraded_fields: accepted fields without effect
 	LastGood  atomic.Uint64 // resources that serve from the last known good configuration
 	Answered  atomic.Bool   // listeners and clusters are a control plane's word, see lastgood.Progress
-	types     [kinds]TypeStats
+	// RateLimited is control_plane.rate_limit_enforced: how often requests waited for a rate limit; Pending is
+	// control_plane.pending_requests: how many wait for one now.
+	RateLimited atomic.Uint64
+	Pending     atomic.Int64
+
+	types [kinds]TypeStats
 }
 
 // TypeStats are the numbers of one resource type.

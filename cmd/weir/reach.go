@@ -70,6 +70,9 @@ func (r *reach) poll(name string, a *core.API) (*xds.REST, error) {
 // stream makes a stream.
 func (r *reach) stream(name string, a *core.API) (*xds.ADS, error) {
 	ads := &xds.ADS{Name: name, Delta: a.Delta, NodeAlways: a.NodeAlways}
+	if a.Rate != nil {
+		ads.Rate = xds.Rate(*a.Rate)
+	}
 	for i := range a.Services {
 		svc := &a.Services[i]
 		s := xds.Service{Name: svc.Name(), Authority: svc.Authority, Metadata: svc.Metadata, MaxMessage: int(svc.MaxMessage)}

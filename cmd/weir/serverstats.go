@@ -32,14 +32,16 @@ type discoveryStats struct {
 	Active       *stats.Gauge   `stat:"resources_active"`   // that serve
 }
 
-// controlStats are about the control plane, under control_plane. Those but the
-// first are ours.
+// controlStats are about the control plane, under control_plane. Those after the
+// first three are ours.
 type controlStats struct {
-	Connected *stats.Gauge `stat:"connected_state"` // streams that are open
-	Warming   *stats.Gauge `stat:"resources_warming"`
-	Degraded  *stats.Gauge `stat:"degraded_fields"` // accepted without effect
-	Snapshots *stats.Gauge `stat:"snapshot_version"`
-	LastGood  *stats.Gauge `stat:"last_known_good"` // resources that serve from that file: 0 when control planes have answered
+	Connected   *stats.Gauge   `stat:"connected_state"`     // streams that are open
+	Pending     *stats.Gauge   `stat:"pending_requests"`    // requests that wait for a rate limit
+	RateLimited *stats.Counter `stat:"rate_limit_enforced"` // how often they did
+	Warming     *stats.Gauge   `stat:"resources_warming"`
+	Degraded    *stats.Gauge   `stat:"degraded_fields"` // accepted without effect
+	Snapshots   *stats.Gauge   `stat:"snapshot_version"`
+	LastGood    *stats.Gauge   `stat:"last_known_good"` // resources that serve from that file: 0 when control planes have answered
 }
 
 // publishEvery is how old the numbers of this file may be.
@@ -107,6 +109,8 @@ func (p *publisher) publish(state string) {
 	p.server.Live.Set(live)
 	p.server.State.Set(number)
 	p.control.Connected.Set(int64(p.from.Connected.Load()))
+	p.control.Pending.Set(p.from.Pending.Load())
+	catchUp(p.control.RateLimited, p.from.RateLimited.Load())
 	p.control.Warming.Set(int64(p.from.Warming.Load()))
 	p.control.Degraded.Set(int64(p.from.Degraded.Load()))
 	p.control.LastGood.Set(int64(p.from.LastGood.Load()))
