@@ -1,6 +1,8 @@
-// Package controlplane runs go-control-plane's own integration driver with Weir where Envoy stands: the driver of the version that
-// go.mod names, with its own bootstrap samples, as upstream's scripts/integration.sh runs them. Each mode has a network namespace of its
-// own, as driver and samples have fixed ports.
+// Package controlplane runs Weir, the process, under real control planes.
+//
+// One is go-control-plane's own integration driver, with Weir where Envoy stands: the driver of the version that go.mod names, with its
+// own bootstrap samples, as upstream's scripts/integration.sh runs them. Each mode has a network namespace of its own, as driver and
+// samples have fixed ports.
 package controlplane
 
 import (
@@ -19,9 +21,10 @@ import (
 
 // built is where the programs go; "" before.
 var built struct {
-	dir  string
-	once sync.Once
-	err  error
+	dir          string
+	weir, driver sync.Once
+	err          error // of weir
+	driverErr    error
 }
 
 func TestMain(m *testing.M) {
@@ -43,15 +46,19 @@ const (
 		controlPlane + "/ratelimit v0.1.0/go.mod h1:Wk+tMFAFbCXaJPzVVHnPgRKdUdwW/KdbRt94AzgRee4=\n"
 )
 
-// build builds Weir and the driver.
-func build() error {
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "weir-controlplane-"); built.err != nil {
-			return
+// buildWeir builds Weir, and makes the folder.
+func buildWeir() error {
+	built.weir.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "weir-controlplane-"); built.err == nil {
+			built.err = goBuild("weir", "github.com/weirproxy/weir/cmd/weir")
 		}
-		if built.err = goBuild("weir", "github.com/weirproxy/weir/cmd/weir"); built.err != nil {
-			return
-		}
+	})
+	return built.err
+}
+
+// buildDriver builds the driver.
+func buildDriver() error {
+	built.driver.Do(func() {
 		mod := filepath.Join(built.dir, "driver.mod")
 		for _, f := range []struct{ from, to, more string }{
 			{"../../go.mod", mod, rateLimitModule}, {"../../go.sum", filepath.Join(built.dir, "driver.sum"), rateLimitSums},
@@ -61,13 +68,13 @@ func build() error {
 				err = os.WriteFile(f.to, append(b, f.more...), 0o600)
 			}
 			if err != nil {
-				built.err = err
+				built.driverErr = err
 				return
 			}
 		}
-		built.err = goBuild("driver", controlPlane+"/pkg/test/main", "-modfile="+mod)
+		built.driverErr = goBuild("driver", controlPlane+"/pkg/test/main", "-modfile="+mod)
 	})
-	return built.err
+	return built.driverErr
 }
 
 func goBuild(name, pkg string, flags ...string) error {
