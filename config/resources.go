@@ -34,6 +34,7 @@ const (
 	SecretURL     = secret.TypeURL
 	ExtensionURL  = core.ExtensionURL
 	RuntimeURL    = runtime.TypeURL
+	ScopeURL      = route.ScopeURL
 )
 
 // A ResourceType is one kind of xDS resource.
@@ -86,6 +87,12 @@ func Types() []ResourceType {
 			func(m *routev3.RouteConfiguration, ctx *extension.Context) (string, any, error) {
 				t, err := route.Decode(m, ctx)
 				return m.GetName(), t, err
+			})},
+		{ScopeURL, "srds", "scope", true, decode(
+			func(m *routev3.ScopedRouteConfiguration) string { return m.GetName() },
+			func(m *routev3.ScopedRouteConfiguration, ctx *extension.Context) (string, any, error) {
+				s, err := route.DecodeScope(m, extension.Source{}, ctx)
+				return m.GetName(), s, err
 			})},
 		{ExtensionURL, "ecds", "extension", false, decode(
 			func(m *corev3.TypedExtensionConfig) string { return m.GetName() },

@@ -107,6 +107,8 @@ type BuildContext struct {
 	HTTP     *stats.Scope                  // http.<stat_prefix>.; set while an HTTP chain is built
 	Clusters *upstream.Manager             // live clusters, found by name
 	Routes   func(name string) *route.Live // the route table an RDS name stands for
+	// Scopes gives the scopes that SRDS brings from a source, and counts them under http.<prefix>.scoped_rds.<name>.
+	Scopes func(source, prefix, name string) *route.LiveScopes
 	// Extensions gives the live configuration of a key of extension.Discovery; nil discovers none.
 	Extensions func(key string) *extension.Live
 	Loggers    func(path string) (Sink, error) // files shared by access loggers

@@ -109,6 +109,7 @@ func (p *Proxy) buildContext() filters.BuildContext {
 		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared, Node: p.o.Node,
 		Draining:   p.draining.Load,
 		Routes:     func(name string) *route.Live { return &p.liveRoute(name).Live },
+		Scopes:     p.countedScopes,
 		Extensions: func(key string) *extension.Live { return &p.liveExtension(key).Live },
 		Secrets:    p.secrets.find, Keep: p.secrets.keep,
 	}

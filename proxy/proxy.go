@@ -75,6 +75,7 @@ type Proxy struct {
 	mu         sync.Mutex
 	run        context.Context // of Run; nil before. Guarded by mu, like all below
 	routes     map[string]*liveRoute
+	scopes     map[string]*liveScopes
 	extensions map[string]*liveExtension
 	listeners  map[string]*live
 	retired    map[*live]struct{} // removed, with connections that still go on
@@ -117,7 +118,7 @@ func New(o Options) (*Proxy, error) {
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
 		layers: layers.New(layers.Options{Log: o.Log, Stats: root, Layers: o.Layers, Registry: o.Runtime}),
-		routes: map[string]*liveRoute{}, extensions: map[string]*liveExtension{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
+		routes: map[string]*liveRoute{}, scopes: map[string]*liveScopes{}, extensions: map[string]*liveExtension{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
 	p.up = upstream.NewManager(upstream.Options{
 		Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark,
@@ -186,6 +187,7 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 		errs = append(errs, err)
 	}
 	p.applyRoutes(s)
+	p.applyScopes(s)
 	p.applyExtensions(s)
 	errs = append(errs, p.applyListeners(s)...)
 	p.secrets.drop(s)
@@ -266,12 +268,15 @@ func (p *Proxy) applyRoutes(s *config.Snapshot) {
 		}
 	}
 	wanted := map[string]bool{}
-	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Extensions} {
+	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Extensions, s.Scopes} {
 		for _, r := range owners {
 			for _, ref := range r.Refs {
 				wanted[ref.Key()] = true
 			}
 		}
+	}
+	for key := range s.Scopes { // also those that are on demand, and refer to nothing
+		wanted[s.Scope(key).RouteName] = true
 	}
 	for name, l := range p.routes {
 		if s.Routes[name] != nil {

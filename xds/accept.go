@@ -16,11 +16,19 @@ func (s *Session) finish(t *typeState, r *response) {
 		if it.cause = it.err; it.err != nil && r.where != nil {
 			it.err = r.where(i, it.err)
 		}
+		if it.err == nil && !it.skip && it.res != nil {
+			switch t.k {
+			case ecds:
+				it.err = s.misfit(t, it)
+			case srds:
+				it.err = s.clash(t, r, i)
+			}
+			if it.cause = it.err; it.err != nil {
+				it.todo = false // it may fit another time
+			}
+		}
 		switch {
 		case it.skip:
-		case it.err == nil && t.k == ecds && s.misfit(t, it) != nil:
-			it.err = s.misfit(t, it)
-			errs = append(errs, s.refuse(t, r, it))
 		case it.err == nil:
 			s.confirm(t, r, it)
 			o := s.take(t, it)

@@ -16,6 +16,7 @@ import (
 //
 //   - a cluster, when its endpoints are;
 //   - a route, when no cluster that it mentions is still warming for the first time;
+//   - a scope, when its routes are;
 //   - an extension, when what it refers to is, likewise for the clusters it mentions;
 //   - a listener, when its routes and extensions are, likewise for the clusters it mentions itself, and after the first answer of CDS;
 //     the first version of one also when the runtime layers are there, or no longer waited for.
@@ -26,9 +27,11 @@ import (
 func (s *Session) assemble() *config.Snapshot {
 	absent := s.warmClusters()
 	s.warmRoutes(absent)
-	s.warmExtensions(absent)
+	s.warmOwned(srds, absent)
+	s.warmOwned(ecds, absent)
 	s.warmListeners(absent)
 	s.keepExtensions()
+	s.keepScopes()
 	s.keepRoutes()
 	s.keepClusters()
 	s.keepEndpoints()
@@ -131,6 +134,12 @@ func (s *Session) warmListeners(absent *nameSet) {
 func (s *Session) missing(o *slot) string {
 	for _, ref := range o.want.Refs {
 		if ref.Late {
+			continue
+		}
+		if ref.TypeURL == ScopeType {
+			if w := s.missingScope(ref); w != "" && (o.live == nil || !slices.Contains(o.live.Refs, ref)) {
+				return w
+			}
 			continue
 		}
 		r := s.lookup(ref)
@@ -259,7 +268,7 @@ func (s *Session) keepClusters() {
 	if len(removed.names) == 0 {
 		return
 	}
-	for _, k := range [...]kind{lds, rds, ecds} {
+	for _, k := range [...]kind{lds, rds, srds, ecds} {
 		for _, t := range s.ofKind(k) {
 			for _, user := range t.slots {
 				removed.each(user.next, func(name string) bool {
@@ -280,7 +289,7 @@ func (s *Session) commit() *config.Snapshot {
 	next, changed := *s.snapshot, false
 	for k, m := range [kinds]*map[string]*config.Resource{
 		rtds: &next.Runtime,
-		sds:  &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, ecds: &next.Extensions,
+		sds:  &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, srds: &next.Scopes, ecds: &next.Extensions,
 	} {
 		same, n := true, 0
 		for _, t := range s.ofKind(kind(k)) {
@@ -316,7 +325,7 @@ func (s *Session) commit() *config.Snapshot {
 
 // key is by what the data plane knows a resource. Clusters are known by name, wherever they come from.
 func (t *typeState) key(name string) string {
-	if t.full {
+	if t.full && len(t.owner) == 0 {
 		return name
 	}
 	return extension.Ref{TypeURL: t.url, Name: name, Source: t.from}.Key()

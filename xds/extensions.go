@@ -7,10 +7,10 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 )
 
-// warmExtensions decides which discovered configurations may be used: when what they refer to is there. One may refer to others, so
-// that they are looked at until nothing more goes in.
-func (s *Session) warmExtensions(absent *nameSet) {
-	all := s.ofKind(ecds)
+// warmOwned decides which extensions, or scopes, may be used: when what they refer to is there. One may refer to others, so that they
+// are looked at until nothing more goes in.
+func (s *Session) warmOwned(k kind, absent *nameSet) {
+	all := s.ofKind(k)
 	for _, t := range all {
 		for _, o := range t.slots {
 			o.next = o.live

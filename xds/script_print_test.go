@@ -129,6 +129,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 		{"eds", n.Endpoints, w.snap.Endpoints},
 		{"lds", n.Listeners, w.snap.Listeners},
 		{"rds", n.Routes, w.snap.Routes},
+		{"srds", n.Scopes, w.snap.Scopes},
 		{"ecds", n.Extensions, w.snap.Extensions},
 	} {
 		var l []string
@@ -152,7 +153,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 }
 
 // optional are the types that scripts show only where they occur.
-var optional = map[string]bool{"rtds": true, "sds": true, "ecds": true}
+var optional = map[string]bool{"rtds": true, "sds": true, "srds": true, "ecds": true}
 
 func (w *world) status() {
 	st := w.s.Status()

@@ -147,7 +147,7 @@ func NewSession(o SessionOptions) *Session {
 		for _, st := range src.Types {
 			if k, ok := kindOf(st.TypeURL); ok && s.types[k].source < 0 {
 				s.types[k].source, s.types[k].fetch = i, defaulted(st.FetchTimeout, defaultFetch)
-				s.types[k].wild = rows[k].full && !st.OnDemand
+				s.types[k].wild = s.types[k].wild && !st.OnDemand
 			}
 		}
 	}
@@ -155,7 +155,7 @@ func NewSession(o SessionOptions) *Session {
 }
 
 func newTypeState(k kind) *typeState {
-	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, wild: rows[k].full, pins: map[string]*pin{}}
+	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, wild: rows[k].full && len(rows[k].owner) == 0, pins: map[string]*pin{}}
 }
 
 // defaulted gives d, def when it is zero, and zero when it is negative.
@@ -371,6 +371,10 @@ func (s *Session) interest(t *typeState) []string {
 				}
 			}
 		}
+	}
+	if _, star := set["*"]; star && t.full { // from then on: a wildcard cannot be taken back in state of the world
+		t.wild = true
+		delete(set, "*")
 	}
 	maps.DeleteFunc(set, func(name string, _ struct{}) bool { // a static one is here and stays
 		o := t.slots[name]

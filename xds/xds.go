@@ -36,6 +36,7 @@ const (
 
 	ExtensionType = config.ExtensionURL
 	RuntimeType   = config.RuntimeURL
+	ScopeType     = config.ScopeURL
 )
 
 // kind numbers the resource types in the order they are applied: make before break (Envoy: eventual consistency considerations).
@@ -48,6 +49,7 @@ const (
 	eds
 	lds
 	rds
+	srds
 	ecds
 	kinds
 )
@@ -57,7 +59,7 @@ type row struct {
 	url    string
 	short  string // as in Envoy's statistics: cds, eds …
 	noun   string // for people
-	full   bool   // subscribed by wildcard; a SotW response lists every resource, and what it lacks is removed
+	full   bool   // subscribed by wildcard, and if it has owners only once one of them refers to "*"; a SotW response lists every resource, and what it lacks is removed
 	owner  []kind // the types whose Refs name resources of this one, for types that are not full; SessionOptions.Roots name more
 	leaves bool   // a removal takes it away though something refers to it; what serves of other types not full stays
 	rpc    string // of the service that serves this type alone
@@ -70,7 +72,8 @@ var rows = [kinds]row{
 	cds:  {url: ClusterType, short: "cds", noun: "cluster", full: true, rpc: clusterservice.ClusterDiscoveryService_StreamClusters_FullMethodName},
 	eds:  {url: EndpointType, short: "eds", noun: "endpoints", owner: []kind{cds}, rpc: endpointservice.EndpointDiscoveryService_StreamEndpoints_FullMethodName},
 	lds:  {url: ListenerType, short: "lds", noun: "listener", full: true, rpc: listenerservice.ListenerDiscoveryService_StreamListeners_FullMethodName},
-	rds:  {url: RouteType, short: "rds", noun: "route", owner: []kind{lds, ecds}, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
+	rds:  {url: RouteType, short: "rds", noun: "route", owner: []kind{lds, srds, ecds}, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
+	srds: {url: ScopeType, short: "srds", noun: "scope", full: true, owner: []kind{lds, ecds}, rpc: routeservice.ScopedRoutesDiscoveryService_StreamScopedRoutes_FullMethodName},
 	ecds: {url: ExtensionType, short: "ecds", noun: "extension", owner: []kind{lds, ecds}, leaves: true, rpc: extensionservice.ExtensionConfigDiscoveryService_StreamExtensionConfigs_FullMethodName},
 }
 
@@ -93,6 +96,8 @@ func refWord(r extension.Ref) string {
 		return quote("RDS", r.Name)
 	case SecretType:
 		return quote("SDS", r.Name)
+	case ScopeType:
+		return "SRDS"
 	case ExtensionType:
 		return quote("ECDS", r.Name)
 	case RuntimeType:

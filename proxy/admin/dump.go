@@ -133,7 +133,7 @@ func (d *dump) parts(eds bool) []proto.Message {
 	if eds {
 		out = append(out, d.endpoints())
 	}
-	out = append(out, d.listeners(), &adminv3.ScopedRoutesConfigDump{}, d.routes(), d.secrets())
+	out = append(out, d.listeners(), d.scopes(), d.routes(), d.secrets())
 	if e := d.extensions(); len(e.EcdsFilters) > 0 {
 		out = append(out, e)
 	}

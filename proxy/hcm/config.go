@@ -18,6 +18,7 @@ type Config struct {
 	RouteName string       // rds.route_config_name, else
 	RouteKey  string       // by which the data plane has it (extension.Ref.Key), "" is RouteName
 	Table     *route.Table // … the inline route_config
+	Scopes    *Scopes      // scoped_routes, in the place of both
 
 	Filters   []extension.Parsed
 	AccessLog []core.AccessLog
@@ -55,6 +56,14 @@ type Config struct {
 	// The response.
 	ServerName   string
 	ServerHeader ServerHeader
+}
+
+// Scopes is scoped_routes: several route tables, of which the request chooses one.
+type Scopes struct {
+	Name   string
+	Key    route.ScopeKey
+	Source string         // by which the data plane knows the scopes that SRDS brings, else
+	Inline []*route.Scope // … scoped_route_configurations_list
 }
 
 // RouteTable is the inline route table, nil when RDS brings it; lints of a

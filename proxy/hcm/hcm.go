@@ -38,7 +38,8 @@ type Manager struct {
 	rules   h1.RequestRules
 	http2   h2.Options
 	h2stats *h2.Stats
-	live    *route.Live
+	live    *route.Live    // or
+	scoping *route.Scoping // … scoped routes
 	stats   *Stats
 	log     *zap.Logger
 	loggers []filters.AccessLogger
@@ -57,10 +58,13 @@ func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 	scope := bc.Stats.Scope("http", cfg.StatPrefix)
 	m.stats = stats.Fill[Stats](scope)
 	m.h2stats = stats.Fill[h2.Stats](scope.Scope("http2"))
-	if cfg.Table != nil {
+	switch {
+	case cfg.Scopes != nil:
+		m.scoping = scoping(cfg.Scopes, cfg.StatPrefix, bc)
+	case cfg.Table != nil:
 		m.live = new(route.Live)
 		m.live.Store(cfg.Table)
-	} else {
+	default:
 		m.live = bc.Routes(cmp.Or(cfg.RouteKey, cfg.RouteName))
 	}
 	own := *bc
@@ -117,6 +121,9 @@ func (m *Manager) ServeConn(c *conn.Conn) error {
 func (m *Manager) get(c *conn.Conn, codec stream.Codec) *stream.Stream {
 	s := m.now.Load().streams.Get().(*stream.Stream)
 	s.Begin(c, codec, m.live, rand.Uint64())
+	if m.scoping != nil {
+		s.Scoped(m.scoping)
+	}
 	return s
 }
 

@@ -31,6 +31,7 @@ type Stream struct {
 	slots     []slot
 	req       route.Request
 	replyBody []byte
+	key       []byte // memory of scoping
 
 	life
 }
@@ -59,6 +60,9 @@ type life struct {
 
 	codec   Codec
 	live    *route.Live
+	scoping *route.Scoping // in the place of live
+	scope   *route.LiveScope
+	scoped  bool // scope is that of the request as it is
 	table   *route.Table
 	matched bool
 	route   *route.Route
@@ -87,6 +91,9 @@ func New(c *Chain) *Stream {
 func (s *Stream) Begin(c *conn.Conn, codec Codec, live *route.Live, rand uint64) {
 	s.Conn, s.codec, s.live, s.rand = c, codec, live, rand
 }
+
+// Scoped has the request's scope choose the route table.
+func (s *Stream) Scoped(g *route.Scoping) { s.scoping = g }
 
 // Recycle empties the stream for its next life.
 func (s *Stream) Recycle() {
@@ -122,10 +129,27 @@ func (s *Stream) Codec() Codec { return s.codec }
 
 // Table gives the route table this stream sees from its first look to its end.
 func (s *Stream) Table() *route.Table {
-	if s.table == nil && s.live != nil {
+	if s.table != nil {
+		return s.table
+	}
+	if s.scoping != nil {
+		if c := s.Scope(); c != nil {
+			s.table = c.Live.Load()
+		}
+	} else if s.live != nil {
 		s.table = s.live.Load()
 	}
 	return s.table
+}
+
+// Scope gives the scope of the request as it was at the first look or after the last
+// ClearRoute; nil when it has none, or routes are not scoped.
+func (s *Stream) Scope() *route.LiveScope {
+	if s.scoping != nil && !s.scoped {
+		s.scoped = true
+		s.scope, s.key = s.scoping.Find(&s.Request, s.key, nil)
+	}
+	return s.scope
 }
 
 // RouteRequest gives what routes are matched by, as it is now. It stays with the
@@ -165,8 +189,14 @@ func (s *Stream) share() {
 }
 
 // ClearRoute forgets the route, so that the next Route matches again: for a
-// filter that changed what routes are matched by.
-func (s *Stream) ClearRoute() { s.matched, s.weight = false, nil }
+// filter that changed what routes are matched by. A request whose routes are scoped
+// may be of another scope then (Envoy: refreshCachedRoute).
+func (s *Stream) ClearRoute() {
+	s.matched, s.weight = false, nil
+	if s.scoping != nil {
+		s.scoped, s.table = false, nil
+	}
+}
 
 // SetWeight remembers the share that percentage routing chose.
 func (s *Stream) SetWeight(w *route.ClusterWeight) { s.weight = w }

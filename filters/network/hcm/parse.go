@@ -123,31 +123,6 @@ func protocols(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager) 
 	}
 }
 
-// routes takes the inline table, or asks for the one that RDS brings.
-func routes(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx *extension.Context) {
-	switch r := m.RouteSpecifier.(type) {
-	case *hcmv3.HttpConnectionManager_RouteConfig:
-		t, err := route.Decode(r.RouteConfig, ctx)
-		if err != nil {
-			l.Add("route_config", err)
-			return
-		}
-		c.Table = t
-	case *hcmv3.HttpConnectionManager_Rds:
-		if r.Rds.RouteConfigName == "" {
-			l.Addf("rds.route_config_name", "unset")
-			return
-		}
-		c.RouteName = r.Rds.RouteConfigName
-		src := core.DecodeSource(l, "rds.config_source", r.Rds.GetConfigSource())
-		if key := ctx.RequireFrom(routesURL, c.RouteName, src); key != c.RouteName {
-			c.RouteKey = key
-		}
-	default:
-		l.Addf("route_specifier", "rds or route_config must be set")
-	}
-}
-
 // chain parses http_filters: the last, and only the last, ends the chain.
 func chain(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx *extension.Context) {
 	if len(m.HttpFilters) == 0 {

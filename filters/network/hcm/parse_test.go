@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 func TestErrorsNameTheField(t *testing.T) {
 	for fields, want := range map[string]string{
 		`"rds":{"route_config_name":"r"}`:                                                     "http_filters: unset",
-		strings.Split(chainJSON, `,"rds"`)[0]:                                                 "route_specifier: rds or route_config must be set",
+		strings.Split(chainJSON, `,"rds"`)[0]:                                                 "route_specifier: rds, route_config or scoped_routes must be set",
 		chainJSON + `,"codec_type":"HTTP3"`:                                                   "codec_type: HTTP3 is not supported",
 		chainJSON + `,"stream_idle_timeout":"-1s"`:                                            "stream_idle_timeout",
 		chainJSON + `,"request_timeout":"-1s"`:                                                "request_timeout",
