@@ -78,7 +78,8 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 	}
 	o := listener.Options{
 		Log: p.log, Stats: p.scope, Context: p.buildContext(),
-		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids, Limit: p.limit,
+		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
+		DrainTime: p.o.DrainTime, Gradual: p.o.Gradual, Limit: p.limit,
 	}
 	l, err := listener.New(m, o)
 	if old != nil && errors.Is(err, unix.EADDRINUSE) {
@@ -133,7 +134,7 @@ func (p *Proxy) start(l *live) {
 // retire lets a removed listener's connections end within the drain time.
 func (p *Proxy) retire(name string, l *live) {
 	l.l.StopAccepting()
-	l.l.Drain()
+	l.l.Retire()
 	if l.done == nil {
 		l.l.Close()
 		return

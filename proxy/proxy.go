@@ -43,6 +43,7 @@ type Options struct {
 	Workers   int                                     // listening sockets per address, and event loops; 0: GOMAXPROCS
 	Node      filters.Node                            // who this process is
 	DrainTime time.Duration                           // how long removed listeners' connections may go on; 0: 600 s
+	Gradual   bool                                    // their clients are sent away one after the other within that time, not all at once
 	MaxConns  uint64                                  // downstream connections at once, over all listeners; 0: no limit
 	Runtime   *values.Registry                        // whose keys the configuration reads; nil makes one
 	Layers    []bootstrap.RuntimeLayer                // of the runtime

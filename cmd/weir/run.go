@@ -179,6 +179,7 @@ func (p *process) build() (err error) {
 	}
 	p.proxy, err = proxy.New(proxy.Options{
 		Log: p.log, Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
+		Gradual:  p.o.drainStrategy == "gradual",
 		MaxConns: p.l.boot.MaxConnections, Runtime: p.l.runtime, Layers: p.l.boot.Runtime,
 		Node: filters.Node{ID: p.l.boot.Node.GetId(), Cluster: p.l.boot.Node.GetCluster()},
 	})

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"crypto/sha256"
 	"strings"
 	"time"
 
@@ -113,6 +114,9 @@ func decodeChain(l *fielderr.List, at string, index int, p *listenerv3.FilterCha
 		Filters:         decodeFilters(l, at+".filters", p.GetFilters(), ctx),
 		TransportSocket: core.DecodeTransportSocket(l, at+".transport_socket", extension.TransportSocket, p.GetTransportSocket(), ctx),
 		ConnectTimeout:  l.Duration(at+".transport_socket_connect_timeout", p.GetTransportSocketConnectTimeout(), 0),
+	}
+	if b, err := (proto.MarshalOptions{Deterministic: true}).Marshal(p); err == nil {
+		f.sum = sha256.Sum256(b)
 	}
 	if p.GetUseProxyProto().GetValue() {
 		l.Addf(at+".use_proxy_proto", "not supported (use the listener filter envoy.filters.listener.proxy_protocol)")

@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"strconv"
 	"time"
@@ -72,6 +73,13 @@ type FilterChain struct {
 	Filters         []extension.Parsed
 	TransportSocket *extension.Parsed // nil is raw_buffer
 	ConnectTimeout  time.Duration     // transport_socket_connect_timeout; 0 unset
+
+	sum [sha256.Size]byte // of the message; zero: not decoded from one
+}
+
+// SameBytes tells whether two chains were decoded from the same message.
+func (f *FilterChain) SameBytes(o *FilterChain) bool {
+	return f.sum == o.sum && f.sum != [sha256.Size]byte{}
 }
 
 // Label names the chain for logs and explanations, also when the configuration does not: by name and else by place.

@@ -27,8 +27,10 @@ type Conn struct {
 	// another filter chain of the listener (421); nil where none can.
 	Misdirected func(host []byte) bool
 
-	draining atomic.Bool
+	draining atomic.Bool // it is to end with its next response
+	ending   atomic.Bool // … or when there is none to come
 	idle     atomic.Bool
+	told     atomic.Bool // whoever serves it hears of a drain at any time
 }
 
 // New makes a connection of accepted bytes.
@@ -69,14 +71,35 @@ func (c *Conn) Draining() bool { return c.draining.Load() }
 // when it is idle.
 func (c *Conn) StartDrain() {
 	c.draining.Store(true)
+	c.ending.Store(true)
 	if c.idle.Load() {
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// SetIdle says that the connection is between requests; it returns Draining, so
-// that no StartDrain can be missed.
-func (c *Conn) SetIdle(idle bool) (draining bool) {
-	c.idle.Store(idle)
+// EndSoon asks the connection to end with its next response. When it is idle it
+// stays so, unless whoever serves it can say goodbye without losing a request
+// (Tell).
+func (c *Conn) EndSoon() {
+	c.draining.Store(true)
+	if c.told.Load() {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Ending tells whether the connection should end even between requests.
+func (c *Conn) Ending() bool { return c.ending.Load() }
+
+// Tell says that every drain is to wake who reads the connection; it returns
+// Draining, so that none can be missed.
+func (c *Conn) Tell() (draining bool) {
+	c.told.Store(true)
 	return c.draining.Load()
+}
+
+// SetIdle says that the connection is between requests; it returns Ending, so
+// that no StartDrain can be missed.
+func (c *Conn) SetIdle(idle bool) (ending bool) {
+	c.idle.Store(idle)
+	return c.ending.Load()
 }

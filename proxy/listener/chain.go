@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/filters"
@@ -83,8 +84,9 @@ type chain struct {
 	now atomic.Pointer[network]
 
 	mu   sync.Mutex
-	refs int  // guarded by mu
-	out  bool // guarded by mu: retired
+	refs int       // guarded by mu
+	out  bool      // guarded by mu: retired
+	when time.Time // guarded by mu: since then
 }
 
 // take counts a connection in.
@@ -106,7 +108,9 @@ func (c *chain) give() {
 func (c *chain) retire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out = true
+	if !c.out {
+		c.out, c.when = true, time.Now()
+	}
 	c.tearDown()
 }
 
@@ -121,10 +125,11 @@ func (c *chain) tearDown() {
 	}
 }
 
-func (c *chain) retired() bool {
+// retiredAt tells whether the chain was retired, and when.
+func (c *chain) retiredAt() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.out
+	return c.when, c.out
 }
 
 // build builds a generation, with the chains of the one before where they are
@@ -183,9 +188,11 @@ func (g *generation) equal(f *config.FilterChain) *chain {
 	return nil
 }
 
-// same compares all but a chain's place among the others. Configurations that
-// hold functions are never the same, which costs a drain that was not needed.
+// same tells whether two chains were made of the same bytes, or else are equal in all but their place among the others.
 func same(a, b *config.FilterChain) bool {
+	if a.SameBytes(b) {
+		return true
+	}
 	x, y := *a, *b
 	x.Index, y.Index = min(a.Index, 0), min(b.Index, 0)
 	return a.Label() == b.Label() && reflect.DeepEqual(&x, &y)

@@ -57,6 +57,9 @@ type Options struct {
 	Workers int                  // sockets per address where SO_REUSEPORT is allowed; 0: GOMAXPROCS
 	Loops   *netio.Loops         // where connections wait; nil: the runtime's poller
 
+	DrainTime time.Duration // how long connections of what is no longer configured may go on; 0: as long as they like
+	Gradual   bool          // they are asked to end one after the other within that time, not all at once
+
 	// OwnListeners lists the addresses that this process listens on, by which a
 	// connection that would only lead back here is known. nil: none is.
 	OwnListeners func() []netip.AddrPort
@@ -93,7 +96,12 @@ type Listener struct {
 	ctx       context.Context // of dials; nil until Run
 	cancel    context.CancelFunc
 
+	retired atomic.Pointer[time.Time] // since when the listener is no longer configured; nil: it is
+	drains  sync.WaitGroup
+	gone    chan struct{} // closed by Close
+
 	mu       sync.Mutex // one Update at a time
+	drainer  bool       // guarded by mu: a goroutine of drains runs
 	misses   limiter
 	selfDial limiter
 	errors   limiter
@@ -114,7 +122,7 @@ func New(m *config.Listener, o Options) (*Listener, error) {
 	if o.IDs == nil {
 		o.IDs = new(atomic.Uint64)
 	}
-	l := &Listener{o: o, log: o.Log.With(zap.String("listener", m.Name)), stopped: make(chan struct{})}
+	l := &Listener{o: o, log: o.Log.With(zap.String("listener", m.Name)), stopped: make(chan struct{}), gone: make(chan struct{})}
 	l.scope = o.Stats.Scope("listener", m.StatPrefix)
 	l.stats = stats.Fill[Stats](l.scope)
 	l.shards = make([]shard, o.Workers)
@@ -146,7 +154,7 @@ func (l *Listener) Fits(m *config.Listener) bool {
 
 // Update puts a configuration in force for connections accepted from now on.
 // Filter chains that are equal to one before keep their filters and connections;
-// the connections of all others are asked to drain. With an error nothing has
+// the connections of all others are asked to end within the drain time. With an error nothing has
 // changed; it is ErrSockets when m needs other sockets.
 func (l *Listener) Update(m *config.Listener) error {
 	l.mu.Lock()
@@ -164,16 +172,16 @@ func (l *Listener) Update(m *config.Listener) error {
 	}
 	l.current.Store(g)
 	was.end()
+	gone := false
 	for _, c := range was.all {
 		if !slices.Contains(g.all, c) {
 			c.retire()
+			gone = true
 		}
 	}
-	l.each(func(s *session) {
-		if c := s.chain.Load(); c != nil && c.retired() {
-			s.StartDrain()
-		}
-	})
+	if gone {
+		l.drainSoon()
+	}
 	return nil
 }
 
@@ -239,7 +247,10 @@ func (l *Listener) CloseConns() {
 // never ran the caller does.
 func (l *Listener) Close() {
 	l.StopAccepting()
-	l.closed.Store(true)
+	if !l.closed.Swap(true) {
+		close(l.gone)
+	}
+	l.drains.Wait()
 	l.CloseConns()
 	l.serving.Wait()
 	if g := l.current.Load(); g != nil {

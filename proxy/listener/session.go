@@ -155,6 +155,8 @@ func (l *Listener) enter(s *session) {
 	}
 	if l.draining.Load() {
 		s.StartDrain()
+	} else if l.retired.Load() != nil {
+		s.EndSoon()
 	}
 }
 
@@ -260,9 +262,9 @@ func (l *Listener) choose(s *session) *chain {
 	if sel := s.g.m.Selector; c.tls != nil && len(s.g.all) > 1 && len(s.Info.ServerName) > 0 {
 		s.Conn.Misdirected = func(host []byte) bool { return sel.Misdirected(&s.Info, m, host) }
 	}
-	if c.retired() {
+	if _, out := c.retiredAt(); out {
 		// Update looked for its connections before this one had chosen.
-		s.StartDrain()
+		s.EndSoon()
 	}
 	return c
 }

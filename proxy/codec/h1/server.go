@@ -72,7 +72,7 @@ func (s *Server) wake() error {
 	if s.stopped.Load() {
 		return errInterrupted
 	}
-	if s.c.Draining() && s.c.In.Len() == 0 {
+	if s.c.Ending() && s.c.In.Len() == 0 {
 		return ErrDrained
 	}
 	return nil

@@ -63,7 +63,7 @@ func (s *Server) Serve(idle, maxAge time.Duration) error {
 	s.out.kick()
 	s.life.begin(s, idle, maxAge)
 	s.keep.start(&s.core)
-	if s.c.SetIdle(true) {
+	if ending := s.c.SetIdle(true); s.c.Tell() || ending {
 		s.life.drain(s, ErrDrained)
 	}
 	s.unlock()
