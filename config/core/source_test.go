@@ -84,3 +84,26 @@ func TestRequireSecret(t *testing.T) {
 	f(`{"name":"s","sds_config":{"ads":{}}}`, "s", extension.Ref{TypeURL: secretURL, Name: "s"})
 	f(`{"name":"s","sds_config":{"path":"/f"}}`, "s from /f", extension.Ref{TypeURL: secretURL, Name: "s", Source: extension.Source{Path: "/f"}})
 }
+
+func TestKeysTellSourcesApart(t *testing.T) {
+	key := func(text string) string {
+		t.Helper()
+		m := &corev3.ConfigSource{}
+		if err := protojson.Unmarshal([]byte(text), m); err != nil {
+			t.Fatal(err)
+		}
+		var l fielderr.List
+		return extension.Ref{TypeURL: secretURL, Name: "s", Source: DecodeSource(&l, "c", m)}.Key()
+	}
+	const service = `"grpc_services":[{"envoy_grpc":{"cluster_name":"cp"}}]`
+	one := key(`{"api_config_source":{"api_type":"GRPC",` + service + `}}`)
+	if again := key(`{"api_config_source":{"api_type":"GRPC",` + service + `},"initial_fetch_timeout":"1s"}`); again != one {
+		t.Errorf("the same source is %q and %q", one, again)
+	}
+	if other := key(`{"api_config_source":{"api_type":"DELTA_GRPC",` + service + `}}`); other == one {
+		t.Errorf("both protocols are %q", one)
+	}
+	if ads := key(`{"ads":{}}`); ads != "s" {
+		t.Errorf("ads is %q", ads)
+	}
+}

@@ -1,6 +1,8 @@
 package extension
 
 import (
+	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -60,10 +62,17 @@ func (s Source) String() string {
 	return "ads"
 }
 
-// Key is the name by which the data plane knows the resource: its own name, with its source when that is one of its own.
+// Key is the name by which the data plane knows the resource: its own name, with its source when that is one of its own. A hash tells
+// apart what comes by one cluster in several ways.
 func (r Ref) Key() string {
 	if r.Source.Path == "" && r.Source.Cluster == "" {
 		return r.Name
 	}
-	return r.Name + " from " + r.Source.String()
+	key := r.Name + " from " + r.Source.String()
+	if r.Source.API != "" {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(r.Source.API))
+		key += fmt.Sprintf(" #%08x", h.Sum32())
+	}
+	return key
 }
