@@ -149,13 +149,18 @@ func httpCheck(l *fielderr.List, at string, p *corev3.HealthCheck_HttpHealthChec
 	default:
 		l.Addf(at+".codec_client_type", "%s is not supported", p.GetCodecClientType())
 	}
+	if p.GetSend() != nil {
+		d.Send = payload(l, at+".send", p.GetSend())
+	}
+	d.Receive = payloads(l, at+".receive", p.GetReceive())
+	d.BodyLimit = defaultBodyLimit
+	if n := p.GetResponseBufferSize(); n != nil {
+		d.BodyLimit = int(min(n.GetValue(), 1<<20))
+	}
 	for _, f := range [...]struct {
 		name string
 		set  bool
 	}{
-		{"send", p.GetSend() != nil},
-		{"receive", len(p.GetReceive()) > 0},
-		{"response_buffer_size", p.GetResponseBufferSize() != nil},
 		{"use_alpn_protocol", p.GetUseAlpnProtocol()},
 		{"service_name_matcher", p.GetServiceNameMatcher() != nil},
 	} {
@@ -174,13 +179,22 @@ func tcpCheck(l *fielderr.List, at string, p *corev3.HealthCheck_TcpHealthCheck)
 	if p.GetSend() != nil {
 		d.Send = payload(l, at+".send", p.GetSend())
 	}
-	for i, r := range p.GetReceive() {
-		d.Receive = append(d.Receive, payload(l, fielderr.Index(at+".receive", i), r))
-	}
+	d.Receive = payloads(l, at+".receive", p.GetReceive())
 	return d
 }
 
 // payload reads bytes: text is hexadecimal (Envoy: HealthCheck.Payload).
+// defaultBodyLimit is how much of a body is looked at (Envoy: HttpHealthCheck.response_buffer_size).
+const defaultBodyLimit = 1024
+
+func payloads(l *fielderr.List, at string, ps []*corev3.HealthCheck_Payload) [][]byte {
+	var out [][]byte
+	for i, p := range ps {
+		out = append(out, payload(l, fielderr.Index(at, i), p))
+	}
+	return out
+}
+
 func payload(l *fielderr.List, at string, p *corev3.HealthCheck_Payload) []byte {
 	b := p.GetBinary()
 	if _, ok := p.GetPayload().(*corev3.HealthCheck_Payload_Text); ok {

@@ -31,7 +31,7 @@ type HealthCheck struct {
 	GRPC *GRPCCheck
 }
 
-// An HTTPCheck asks for a path and looks at the status.
+// An HTTPCheck asks for a path and looks at the status, and at the body where it says what must be in it.
 type HTTPCheck struct {
 	Host, Path string // Host "": the cluster's name
 	Method     string // default GET
@@ -40,6 +40,9 @@ type HTTPCheck struct {
 	Remove     []string
 	Expected   []StatusRange // default 200 only
 	Retriable  []StatusRange // count against the unhealthy threshold; other statuses decide at once
+	Send       []byte        // the request's body; nil: none
+	Receive    [][]byte      // what must be in the response's body, in this order
+	BodyLimit  int           // how much of the body is looked at (response_buffer_size, default 1024); 0: all that is read
 }
 
 // A CheckHeader is a header that a check sends.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -141,7 +142,14 @@ func (h *Host) httpProbe(ctx context.Context, w *wire, c *cluster.HTTPCheck) (ac
 	for _, n := range c.Remove {
 		req.Del(header.Intern(n))
 	}
-	a, err := w.ask(ctx, &req, nil)
+	if c.Send != nil {
+		req.SetString(header.ContentLength, strconv.Itoa(len(c.Send)))
+	}
+	keep := 0
+	if len(c.Receive) > 0 {
+		keep = cmp.Or(c.BodyLimit, maxCheckBody)
+	}
+	a, err := w.ask(ctx, &req, c.Send, keep)
 	if err != nil {
 		return active.Network, false, err
 	}
@@ -150,6 +158,8 @@ func (h *Host) httpProbe(ctx context.Context, w *wire, c *cluster.HTTPCheck) (ac
 		return active.Retriable, a.again, fmt.Errorf("status %d", a.code)
 	case !within(c.Expected, a.code):
 		return active.Failed, a.again, fmt.Errorf("status %d", a.code)
+	case !received(a.body, c.Receive):
+		return active.Failed, a.again, errors.New("body: not what is expected")
 	case a.degraded:
 		return active.Degraded, a.again, nil
 	}
@@ -202,8 +212,8 @@ type checkAnswer struct {
 	again    bool   // the connection can carry another request
 }
 
-// ask sends a request and reads the whole response.
-func (w *wire) ask(ctx context.Context, req *header.Headers, body []byte) (a checkAnswer, err error) {
+// ask sends a request and reads the whole response, of whose body it keeps the beginning.
+func (w *wire) ask(ctx context.Context, req *header.Headers, body []byte, keep int) (a checkAnswer, err error) {
 	var x codec.Exchange = w.h1
 	if w.h2 != nil {
 		st, err := w.h2.Open()
@@ -242,9 +252,7 @@ func (w *wire) ask(ctx context.Context, req *header.Headers, body []byte) (a che
 			return a, err
 		}
 		total += len(p)
-		if len(a.body) < 64 {
-			a.body = append(a.body, p[:min(len(p), 64)]...)
-		}
+		a.body = append(a.body, p[:min(len(p), max(keep-len(a.body), 0))]...)
 		if total > maxCheckBody {
 			return a, nil
 		}
@@ -273,7 +281,7 @@ func (h *Host) grpcProbe(ctx context.Context, w *wire, c *cluster.GRPCCheck) (ac
 		m = append(m, c.Service...)
 	}
 	body := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(m)))
-	a, err := w.ask(ctx, &req, append(body, m...))
+	a, err := w.ask(ctx, &req, append(body, m...), 64)
 	if err != nil {
 		return active.Network, false, err
 	}

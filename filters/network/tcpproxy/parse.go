@@ -78,7 +78,6 @@ func refuse(l *fielderr.List, m *tcpv3.TcpProxy) {
 		set  bool
 		hint string
 	}{
-		{"metadata_match", m.GetMetadataMatch() != nil, ": subsets are not implemented"},
 		{"tunneling_config", m.GetTunnelingConfig() != nil, ""},
 		{"on_demand", m.GetOnDemand() != nil, ""},
 		{"backoff_options", m.GetBackoffOptions() != nil, ": connect attempts follow each other at once"},
@@ -101,10 +100,7 @@ func (c *Config) destinations(l *fielderr.List, m *tcpv3.TcpProxy) {
 		}
 		c.clusters, c.total = []weighted{{s.Cluster, 1}}, 1
 	case *tcpv3.TcpProxy_WeightedClusters:
-		for i, w := range s.WeightedClusters.GetClusters() {
-			if w.GetMetadataMatch() != nil {
-				l.Addf(fielderr.Index("weighted_clusters.clusters", i)+".metadata_match", "not supported: subsets are not implemented")
-			}
+		for _, w := range s.WeightedClusters.GetClusters() {
 			c.clusters = append(c.clusters, weighted{w.GetName(), w.GetWeight()})
 			c.total += uint64(w.GetWeight())
 		}
