@@ -12,10 +12,6 @@ import (
 	"testing"
 	"time"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-
-	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/test/netns"
 )
 
@@ -46,7 +42,7 @@ func TestDriver(t *testing.T) {
 			w.upstream()
 			w.start("weir", "-c", sample(t, m.mode), "--drain-time-s", "1", "-l", "info")
 			args := append([]string{"-xds=" + m.mode, "-message=" + message, "-debug", "-delay=250ms"}, m.args...)
-			out, err := w.run("driver", append(args, gaps(t)...)...)
+			out, err := w.run("driver", append(args, gaps(t, m.mode)...)...)
 			if err != nil || !strings.Contains(out, "passed!") {
 				t.Errorf("driver: %v\n%s", err, out)
 			}
@@ -56,21 +52,6 @@ func TestDriver(t *testing.T) {
 			}
 		})
 	}
-}
-
-// gaps leaves out the listeners of the driver whose kind of discovery is not implemented.
-func gaps(t *testing.T) (args []string) {
-	t.Helper()
-	scoped := &hcmv3.HttpConnectionManager{RouteSpecifier: &hcmv3.HttpConnectionManager_ScopedRoutes{ScopedRoutes: &hcmv3.ScopedRoutes{}}}
-	if len(support.Check(scoped, "", support.Reject)) > 0 {
-		t.Log("left out: scoped routes (SRDS) are not implemented")
-		args = append(args, "-scopedhttp=0")
-	}
-	if len(support.Check(&routev3.RouteConfiguration{Vhds: &routev3.Vhds{}}, "", support.Reject)) > 0 {
-		t.Log("left out: virtual hosts on demand (VHDS) are not implemented")
-		args = append(args, "-vhdshttp=0")
-	}
-	return args
 }
 
 // A world is a network namespace with what a mode needs.
