@@ -77,7 +77,7 @@ func command() *cobra.Command {
 		RunE: verb,
 	}
 	o.add(runCmd.Flags())
-	root.AddCommand(runCmd, validateCommand(), interceptCommand(), xdsCommand(), demoCommand())
+	root.AddCommand(runCmd, validateCommand(), explainCommand(), interceptCommand(), xdsCommand(), demoCommand())
 	return root
 }
 

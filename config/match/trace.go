@@ -11,9 +11,9 @@ type Trace struct{ Steps []Step }
 
 // A Step is one criterion that was looked at.
 type Step struct {
-	Subject string // what was looked at: "route 3", "filter chain \"tls\""
-	OK      bool
-	Why     string
+	Subject string `json:"subject"` // what was looked at: "route 3", "filter chain \"tls\""
+	OK      bool   `json:"ok"`
+	Why     string `json:"why"`
 }
 
 // Note records a step; on a nil Trace it does nothing. Callers on the data path

@@ -49,6 +49,9 @@ func endpoints() []endpoint {
 			{"skip_exit", "Drain the connections but do not stop the listeners"},
 			{"inboundonly", "Drain only listeners with traffic_direction INBOUND"},
 		}, (*Server).drain},
+		{"/explain", !post, "where a connection and a request would go, and why", []param{
+			{"q", "The question, in JSON"}, format,
+		}, (*Server).explain},
 		{"/healthcheck/fail", post, "cause the server to fail health checks", nil, (*Server).fail},
 		{"/healthcheck/ok", post, "cause the server to pass health checks", nil, (*Server).recover},
 		{"/help", !post, "print out list of admin commands", nil, (*Server).help},

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -272,5 +273,16 @@ func TestProfiles(t *testing.T) {
 	}
 	if body := w.get(t, "/debug/pprof/cmdline"); body == "" {
 		t.Error("cmdline is empty")
+	}
+}
+
+func TestExplain(t *testing.T) {
+	w := newWorld(t, "", Options{})
+	if code, _, body := w.ask(t, "GET /explain?q=x"); code != 400 || !strings.Contains(body, "not a question") {
+		t.Error(code, body)
+	}
+	code, _, body := w.ask(t, "GET /explain?q="+url.QueryEscape(`{"listener":"nothing"}`))
+	if code != 200 || !strings.Contains(body, `no listener is named \"nothing\"`) {
+		t.Error(code, body)
 	}
 }

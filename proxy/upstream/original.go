@@ -24,10 +24,7 @@ func (c *Cluster) pickOriginal(p *PickInfo) (*Host, *Error) {
 		c.stats.OriginalDstInvalid.Inc()
 		return nil, ErrNoDestination
 	}
-	to := netip.AddrPortFrom(p.Dest.Addr().Unmap(), p.Dest.Port())
-	if port := c.cfg.Load().Original.PortOverride; port != 0 {
-		to = netip.AddrPortFrom(to.Addr(), port)
-	}
+	to := c.originalOf(p.Dest)
 	o := c.original
 	o.mu.RLock()
 	h := o.hosts[to]
@@ -41,6 +38,15 @@ func (c *Cluster) pickOriginal(p *PickInfo) (*Host, *Error) {
 	}
 	h.lastUsed.Store(time.Now().UnixNano())
 	return h, nil
+}
+
+// originalOf is the address of the host that stands for a destination.
+func (c *Cluster) originalOf(dest netip.AddrPort) netip.AddrPort {
+	port := dest.Port()
+	if own := c.cfg.Load().Original.PortOverride; own != 0 {
+		port = own
+	}
+	return netip.AddrPortFrom(dest.Addr().Unmap(), port)
 }
 
 func (c *Cluster) addOriginal(to netip.AddrPort) *Host {

@@ -36,7 +36,7 @@ func (c *Cluster) Pick(p *PickInfo) (*Host, *Error) {
 		}
 		return nil, ErrDropped
 	}
-	q := lb.Pick{Rand: r, Hash: r}
+	q := lbPick(r)
 	if p.HasHash {
 		q.Hash = p.Hash
 	}
@@ -58,6 +58,9 @@ func (c *Cluster) Pick(p *PickInfo) (*Host, *Error) {
 	c.stats.HalfOpen.Rejected.Inc()
 	return nil, ErrBreakerOpen
 }
+
+// lbPick is a choice that nothing but a number decides.
+func lbPick(r uint64) lb.Pick { return lb.Pick{Rand: r, Hash: r} }
 
 // fromGroup asks the policy until the host suits: not tried, while turning down is
 // allowed, and with a breaker that lets it through. It gives nil when no breaker

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/buffer"
 	"github.com/weirproxy/weir/proxy/header"
@@ -104,14 +105,22 @@ func (e *exchange) giveRetry() {
 	}
 }
 
+// choose decides on the cluster, and on what its host is chosen by.
+func (e *exchange) choose(tr *match.Trace) (name string, dynamic []byte, w *route.ClusterWeight) {
+	s := e.s
+	hash, hasHash := e.hash()
+	name, dynamic, w = e.fw.Pick(s.RouteRequest(), hash, hasHash, tr)
+	e.w = w
+	s.SetWeight(w)
+	e.pick = upstream.PickInfo{Hash: hash, HasHash: hasHash, Dest: s.Conn.Info.Original(), High: e.fw.High}
+	return name, dynamic, w
+}
+
 // cluster finds where the request goes; it answers and returns false when that
 // is nowhere.
 func (e *exchange) cluster() bool {
 	s := e.s
-	hash, hasHash := e.hash()
-	name, dynamic, w := e.fw.Pick(s.RouteRequest(), hash, hasHash, nil)
-	e.w = w
-	s.SetWeight(w)
+	name, dynamic, _ := e.choose(nil)
 	var ok bool
 	if name != "" {
 		e.cl, ok = e.f.clusters.Get(name)
@@ -125,7 +134,6 @@ func (e *exchange) cluster() bool {
 		return false
 	}
 	s.Info.Cluster = e.cl.Name()
-	e.pick = upstream.PickInfo{Hash: hash, HasHash: hasHash, Dest: s.Conn.Info.Original(), High: e.fw.High}
 	e.originalDst()
 	ci := &s.Conn.Info
 	e.open = upstream.OpenInfo{High: e.fw.High, Loop: s.Conn.Loop, HTTP2: s.Info.Protocol == info.HTTP2}
