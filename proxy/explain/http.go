@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -19,7 +20,7 @@ import (
 
 // http goes on with a request.
 func (w World) http(q *Question, cfg *hcm.Config, c *info.Conn, a *Answer) {
-	table := w.table(cfg, a)
+	table := w.table(cfg, q, a)
 	if table == nil {
 		return
 	}
@@ -69,7 +70,10 @@ func (q *Question) has(name string) bool {
 }
 
 // table finds the route table that the connection manager looks into.
-func (w World) table(cfg *hcm.Config, a *Answer) *route.Table {
+func (w World) table(cfg *hcm.Config, q *Question, a *Answer) *route.Table {
+	if cfg.Scopes != nil {
+		return w.scoped(cfg.Scopes, q, a)
+	}
 	if cfg.Table != nil {
 		a.RouteConfig = &Resource{Name: cfg.Table.Name}
 		if a.Listener != nil {
@@ -77,18 +81,47 @@ func (w World) table(cfg *hcm.Config, a *Answer) *route.Table {
 		}
 		return cfg.Table
 	}
-	key := cfg.RouteKey
-	if key == "" {
-		key = cfg.RouteName
-	}
-	a.RouteConfig = resource(w.Snapshot.Routes[key], cfg.RouteName)
+	return w.discovered(cmp.Or(cfg.RouteKey, cfg.RouteName), cfg.RouteName, a)
+}
+
+// discovered is a table that RDS brings.
+func (w World) discovered(key, name string, a *Answer) *route.Table {
+	a.RouteConfig = resource(w.Snapshot.Routes[key], name)
 	t := w.Snapshot.Route(key)
 	if t == nil {
 		a.Code, a.Details = 404, "route_configuration_not_found"
-		a.Outcome = fmt.Sprintf("answered 404: route configuration %q is not there", cfg.RouteName)
-		a.note("route", false, "route configuration "+cfg.RouteName, "not received yet")
+		a.Outcome = fmt.Sprintf("answered 404: route configuration %q is not there", name)
+		a.note("route", false, "route configuration "+name, "not received yet")
 	}
 	return t
+}
+
+// scoped finds the table by the scope of the request.
+func (w World) scoped(c *hcm.Scopes, q *Question, a *Answer) *route.Table {
+	all := c.Inline
+	for key, r := range w.Snapshot.Scopes {
+		if c.Source != "" && "*"+strings.TrimPrefix(key, r.Name) == c.Source {
+			all = append(all[:len(all):len(all)], w.Snapshot.Scope(key))
+		}
+	}
+	by := &route.Scopes{By: map[string]*route.LiveScope{}}
+	for _, s := range all {
+		by.By[s.Key] = &route.LiveScope{Scope: s}
+	}
+	g := route.Scoping{Name: c.Name, Key: c.Key, Live: new(route.LiveScopes)}
+	g.Live.Store(by)
+	var tr match.Trace
+	s, _ := g.Find(q.head(), nil, &tr)
+	a.add("scope", &tr)
+	switch {
+	case s == nil:
+		a.Code, a.Details, a.Outcome = 404, "route_not_found", "answered 404: no scope of routes has the request"
+		return nil
+	case s.Table != nil:
+		a.RouteConfig = &Resource{Name: s.Table.Name}
+		return s.Table
+	}
+	return w.discovered(s.RouteName, s.RouteName, a)
 }
 
 // head makes the request's head.

@@ -120,11 +120,16 @@ func (m *Manager) ServeConn(c *conn.Conn) error {
 // get takes a stream from the pool for a request of the connection.
 func (m *Manager) get(c *conn.Conn, codec stream.Codec) *stream.Stream {
 	s := m.now.Load().streams.Get().(*stream.Stream)
+	m.start(s, c, codec)
+	return s
+}
+
+// start begins an empty stream's next life.
+func (m *Manager) start(s *stream.Stream, c *conn.Conn, codec stream.Codec) {
 	s.Begin(c, codec, m.live, rand.Uint64())
 	if m.scoping != nil {
 		s.Scoped(m.scoping)
 	}
-	return s
 }
 
 // again is get for who kept a stream from the request before; it may be nil.
@@ -132,7 +137,7 @@ func (m *Manager) again(s *stream.Stream, c *conn.Conn, codec stream.Codec) *str
 	if s == nil || m.now.Load().chain != s.Chain() {
 		return m.get(c, codec)
 	}
-	s.Begin(c, codec, m.live, rand.Uint64())
+	m.start(s, c, codec)
 	return s
 }
 
