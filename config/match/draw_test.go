@@ -66,7 +66,7 @@ func TestFractionBounds(t *testing.T) {
 	if none.Always() || !all.Always() || (Fraction{}).Always() {
 		t.Error("Always")
 	}
-	if _, err := NewRuntimeFraction(&corev3.RuntimeFractionalPercent{}, ""); err == nil || err.Error() != "default_value: unset" {
+	if _, err := NewRuntimeFraction(&corev3.RuntimeFractionalPercent{}, "", nil); err == nil || err.Error() != "default_value: unset" {
 		t.Errorf("no default_value: %v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/weirproxy/weir/config/runtime"
 )
 
 // Fraction is a share of requests: a compiled FractionalPercent. The zero value
@@ -14,9 +16,13 @@ import (
 // Every draw of a request is derived from the request's one random number and a
 // salt of its use, so that two draws are independent of each other and asking
 // twice gives the same answer.
+//
+// A Fraction with a runtime key has the share that the runtime says, at every
+// draw; what was configured counts as long as no layer has the key.
 type Fraction struct {
 	num, den uint64
 	salt     uint64
+	key      *runtime.Key
 }
 
 // NewFraction compiles a FractionalPercent; use names what it decides, for
@@ -39,42 +45,64 @@ func NewFraction(p *typev3.FractionalPercent, use string) (Fraction, error) {
 	return f, nil
 }
 
-// NewRuntimeFraction compiles the default_value of a RuntimeFractionalPercent,
-// which is what counts as long as no runtime layer has its key.
-func NewRuntimeFraction(p *corev3.RuntimeFractionalPercent, use string) (Fraction, error) {
+// NewShare is a Fraction of none, for a key to say more.
+func NewShare(use string) Fraction { return Fraction{den: 100, salt: Salt(use)} }
+
+// NewRuntimeFraction compiles a RuntimeFractionalPercent. The registry has its
+// key; with nil the default_value always counts.
+func NewRuntimeFraction(p *corev3.RuntimeFractionalPercent, use string, r *runtime.Registry) (Fraction, error) {
 	if p == nil {
 		return Fraction{}, errors.New("unset")
 	}
 	f, err := NewFraction(p.DefaultValue, use)
-	return f, at("default_value", err)
+	return f.WithKey(r.Key(p.RuntimeKey)), at("default_value", err)
+}
+
+// WithKey is f with the share that a runtime key says.
+func (f Fraction) WithKey(k *runtime.Key) Fraction {
+	f.key = k
+	return f
+}
+
+// share is what counts now.
+func (f Fraction) share() (num, den uint64) {
+	if v := f.key.Value(); v != nil {
+		if s, ok := v.Share(); ok {
+			return s.Num, s.Den
+		}
+	}
+	return f.num, f.den
 }
 
 // Hit tells whether the request with that random number is among the share.
 func (f Fraction) Hit(rand uint64) bool {
+	num, den := f.share()
 	switch {
-	case f.num == 0:
+	case num == 0:
 		return false
-	case f.num >= f.den:
+	case num >= den:
 		return true
 	}
-	return Draw(rand, f.salt, f.den) < f.num
+	return Draw(rand, f.salt, den) < num
 }
 
 // Match is Hit with a trace.
 func (f Fraction) Match(rand uint64, tr *Trace) bool {
 	ok := f.Hit(rand)
 	if tr != nil {
-		tr.Note(ok, "fraction", "drew %d, wanted below %s", Draw(rand, f.salt, f.den), f)
+		_, den := f.share()
+		tr.Note(ok, "fraction", "drew %d, wanted below %s", Draw(rand, f.salt, den), f)
 	}
 	return ok
 }
 
-// Always tells whether every request is among the share.
-func (f Fraction) Always() bool { return f.den > 0 && f.num >= f.den }
+// Always tells whether every request is among the share and always will be.
+func (f Fraction) Always() bool { return f.key == nil && f.den > 0 && f.num >= f.den }
 
-// String gives the share: "25/100".
+// String gives the share that counts now: "25/100".
 func (f Fraction) String() string {
-	return strconv.FormatUint(f.num, 10) + "/" + strconv.FormatUint(f.den, 10)
+	num, den := f.share()
+	return strconv.FormatUint(num, 10) + "/" + strconv.FormatUint(den, 10)
 }
 
 // Draw gives a number in [0, n) from a request's random number and the salt of a

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/proxy/header"
 )
 
@@ -228,4 +229,12 @@ type duplicateDomain struct{ domain, owner string }
 // Error names both.
 func (e *duplicateDomain) Error() string {
 	return "duplicate domain \"" + e.domain + "\": virtual host \"" + e.owner + "\" has it already"
+}
+
+// runtime has the keys that the table reads; nil without a context.
+func (d *decoder) runtime() *runtime.Registry {
+	if d.ctx == nil {
+		return nil
+	}
+	return d.ctx.Runtime
 }

@@ -104,6 +104,10 @@ func (d *decoder) weighted(wc *routev3.WeightedCluster, rt *Route) (*Weighted, e
 		}
 		w, err := d.clusterWeight(c, rt)
 		errs.Add(path, err)
+		if wc.RuntimeKeyPrefix != "" {
+			w.key = d.runtime().Key(wc.RuntimeKeyPrefix + "." + w.name())
+			out.live = out.live || w.key != nil
+		}
 		out.Clusters = append(out.Clusters, w)
 		out.Total += uint64(w.Weight)
 	}

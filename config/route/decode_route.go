@@ -9,13 +9,14 @@ import (
 	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/runtime"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 func (d *decoder) route(r *routev3.Route, i int) (*Route, error) {
 	var errs fielderr.List
 	rt := &Route{Name: r.Name, Index: i, VirtualHost: d.vhost.HostSettings, specificLast: d.t.MostSpecificWins}
-	c, err := newCriteria(r.Match, fielderr.Index(d.t.Name+"/"+d.vhost.Name, i))
+	c, err := newCriteria(r.Match, fielderr.Index(d.t.Name+"/"+d.vhost.Name, i), d.runtime())
 	errs.Add("match", err)
 	rt.criteria = c
 	refuse(&errs, "route_specifiers", len(r.RouteSpecifiers) > 0)
@@ -77,7 +78,7 @@ func bufferLimit(errs *fielderr.List, old *wrapperspb.UInt32Value, limit *wrappe
 	return -1
 }
 
-func newCriteria(m *routev3.RouteMatch, use string) (criteria, error) {
+func newCriteria(m *routev3.RouteMatch, use string, values *runtime.Registry) (criteria, error) {
 	if m == nil {
 		return criteria{}, errors.New("unset (write {prefix: /} for every path)")
 	}
@@ -109,7 +110,7 @@ func newCriteria(m *routev3.RouteMatch, use string) (criteria, error) {
 		c.text = match.LowerString(c.text)
 	}
 	if m.RuntimeFraction != nil {
-		f, err := match.NewRuntimeFraction(m.RuntimeFraction, use)
+		f, err := match.NewRuntimeFraction(m.RuntimeFraction, use, values)
 		errs.Add("runtime_fraction", err)
 		if err != nil || !f.Always() {
 			c.fraction = &f

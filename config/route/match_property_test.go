@@ -112,7 +112,7 @@ func wants(m *routev3.RouteMatch, use string, r *Request) bool {
 		ok = ok && r.Headers.Has(header.Intern(h.Name)) != h.InvertMatch
 	}
 	if m.RuntimeFraction != nil {
-		f, err := match.NewRuntimeFraction(m.RuntimeFraction, use)
+		f, err := match.NewRuntimeFraction(m.RuntimeFraction, use, nil)
 		ok = ok && err == nil && f.Hit(r.Rand)
 	}
 	return ok

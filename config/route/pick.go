@@ -54,32 +54,49 @@ func (wd *Weighted) pick(r *Request, hash uint64, hasHash bool, tr *match.Trace)
 			}
 		}
 	}
-	n %= wd.Total
+	total := wd.Total
+	if wd.live {
+		if total = wd.sum(); total == 0 {
+			return &wd.Clusters[0] // the runtime left none: the first one takes all
+		}
+	}
+	n %= total
 	w := wd.at(n)
 	if tr != nil {
-		wd.explain(n, source, w, tr)
+		wd.explain(n, total, source, w, tr)
 	}
 	return w
 }
 
-// at finds the share that a number below Total lies in.
+// weight is what counts now.
+func (w *ClusterWeight) weight() uint64 { return uint64(w.key.Uint32(w.Weight)) }
+
+// sum adds up the weights that count now.
+func (wd *Weighted) sum() (n uint64) {
+	for i := range wd.Clusters {
+		n += wd.Clusters[i].weight()
+	}
+	return n
+}
+
+// at finds the share that a number below the sum of the weights lies in.
 func (wd *Weighted) at(n uint64) *ClusterWeight {
 	for i := range wd.Clusters {
 		w := &wd.Clusters[i]
-		if n < uint64(w.Weight) {
+		if n < w.weight() {
 			return w
 		}
-		n -= uint64(w.Weight)
+		n -= w.weight()
 	}
-	return &wd.Clusters[len(wd.Clusters)-1] // not reached: n < Total
+	return &wd.Clusters[len(wd.Clusters)-1] // not reached, unless the weights just became less
 }
 
-func (wd *Weighted) explain(n uint64, source string, won *ClusterWeight, tr *match.Trace) {
+func (wd *Weighted) explain(n, total uint64, source string, won *ClusterWeight, tr *match.Trace) {
 	from := uint64(0)
 	for i := range wd.Clusters {
 		w := &wd.Clusters[i]
-		to := from + uint64(w.Weight)
-		tr.Note(w == won, "weighted cluster "+w.name(), "%d of %d from %s, its share is [%d, %d)", n, wd.Total, source, from, to)
+		to := from + w.weight()
+		tr.Note(w == won, "weighted cluster "+w.name(), "%d of %d from %s, its share is [%d, %d)", n, total, source, from, to)
 		from = to
 	}
 }

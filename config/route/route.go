@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/proxy/header"
 )
 
@@ -100,6 +101,8 @@ type Weighted struct {
 	Total         uint64
 	HeaderName    header.Name // when the request has this header, its number decides
 	UseHashPolicy bool
+
+	live bool // the runtime may say other weights: Total is not theirs
 }
 
 // A ClusterWeight is one share of a Weighted.
@@ -107,7 +110,8 @@ type ClusterWeight struct {
 	Name              string
 	ClusterHeader     header.Name // the request header with the name, when Name is ""
 	Weight            uint32
-	RequestMutations  *Mutations // nil when there is none
+	key               *runtime.Key // of the weight (runtime_key_prefix)
+	RequestMutations  *Mutations   // nil when there is none
 	ResponseMutations *Mutations
 	HostRewrite       string
 	FilterConfigs     []FilterConfig // its own over the route's

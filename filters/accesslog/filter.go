@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/header"
@@ -23,36 +24,36 @@ type Filter = filters.LogFilter
 // access logs, whoever writes them.
 func FilterFactory() *extension.Factory {
 	return filters.NewAccessLogFilter("envoy.config.accesslog.v3.AccessLogFilter",
-		func(m *accesslogv3.AccessLogFilter, _ *extension.Context) (Filter, error) { return ParseFilter(m) })
+		ParseFilter)
 }
 
 // ParseFilter compiles a filter and everything below it; without a filter it
 // gives nil, which stands for "log everything".
-func ParseFilter(m *accesslogv3.AccessLogFilter) (Filter, error) {
+func ParseFilter(m *accesslogv3.AccessLogFilter, ctx *extension.Context) (Filter, error) {
 	if m == nil {
 		return nil, nil
 	}
 	var l fielderr.List
-	f := parseFilter(&l, "", m)
+	f := parseFilter(&l, "", m, ctx)
 	if err := l.Err(); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-func parseFilter(l *fielderr.List, path string, m *accesslogv3.AccessLogFilter) Filter {
+func parseFilter(l *fielderr.List, path string, m *accesslogv3.AccessLogFilter, ctx *extension.Context) Filter {
 	at := func(field string) string { return fielderr.Join(path, field) }
 	switch f := m.GetFilterSpecifier().(type) {
 	case *accesslogv3.AccessLogFilter_StatusCodeFilter:
-		return statusFilter{parseComparison(l, at("status_code_filter.comparison"), f.StatusCodeFilter.GetComparison())}
+		return statusFilter{parseComparison(l, at("status_code_filter.comparison"), f.StatusCodeFilter.GetComparison(), ctx)}
 	case *accesslogv3.AccessLogFilter_DurationFilter:
-		return durationFilter{parseComparison(l, at("duration_filter.comparison"), f.DurationFilter.GetComparison())}
+		return durationFilter{parseComparison(l, at("duration_filter.comparison"), f.DurationFilter.GetComparison(), ctx)}
 	case *accesslogv3.AccessLogFilter_NotHealthCheckFilter:
 		return notHealthCheck{}
 	case *accesslogv3.AccessLogFilter_AndFilter:
-		return andFilter(parseFilters(l, at("and_filter.filters"), f.AndFilter.GetFilters()))
+		return andFilter(parseFilters(l, at("and_filter.filters"), f.AndFilter.GetFilters(), ctx))
 	case *accesslogv3.AccessLogFilter_OrFilter:
-		return orFilter(parseFilters(l, at("or_filter.filters"), f.OrFilter.GetFilters()))
+		return orFilter(parseFilters(l, at("or_filter.filters"), f.OrFilter.GetFilters(), ctx))
 	case *accesslogv3.AccessLogFilter_HeaderFilter:
 		h, err := match.NewHeader(f.HeaderFilter.GetHeader())
 		l.Add(at("header_filter.header"), err)
@@ -60,7 +61,7 @@ func parseFilter(l *fielderr.List, path string, m *accesslogv3.AccessLogFilter) 
 	case *accesslogv3.AccessLogFilter_ResponseFlagFilter:
 		return parseFlags(l, at("response_flag_filter.flags"), f.ResponseFlagFilter.GetFlags())
 	case *accesslogv3.AccessLogFilter_RuntimeFilter:
-		return parseRuntime(l, at("runtime_filter"), f.RuntimeFilter)
+		return parseRuntime(l, at("runtime_filter"), f.RuntimeFilter, ctx)
 	case *accesslogv3.AccessLogFilter_TraceableFilter:
 		l.Addf(at("traceable_filter"), "not supported: there is no tracing")
 	case *accesslogv3.AccessLogFilter_GrpcStatusFilter:
@@ -77,13 +78,13 @@ func parseFilter(l *fielderr.List, path string, m *accesslogv3.AccessLogFilter) 
 	return nil
 }
 
-func parseFilters(l *fielderr.List, path string, ms []*accesslogv3.AccessLogFilter) []Filter {
+func parseFilters(l *fielderr.List, path string, ms []*accesslogv3.AccessLogFilter, ctx *extension.Context) []Filter {
 	if len(ms) < 2 {
 		l.Addf(path, "%d filters, wanted at least 2", len(ms))
 	}
 	out := make([]Filter, len(ms))
 	for i, m := range ms {
-		out[i] = parseFilter(l, fielderr.Index(path, i), m)
+		out[i] = parseFilter(l, fielderr.Index(path, i), m, ctx)
 	}
 	return out
 }
@@ -91,29 +92,31 @@ func parseFilters(l *fielderr.List, path string, ms []*accesslogv3.AccessLogFilt
 // comparison is a ComparisonFilter.
 type comparison struct {
 	op   accesslogv3.ComparisonFilter_Op
-	than uint64
+	than uint32
+	key  *runtime.Key // of than
 }
 
-func parseComparison(l *fielderr.List, path string, m *accesslogv3.ComparisonFilter) comparison {
+func parseComparison(l *fielderr.List, path string, m *accesslogv3.ComparisonFilter, ctx *extension.Context) comparison {
 	if m.GetValue() == nil {
 		l.Addf(fielderr.Join(path, "value"), "unset")
 	}
 	if _, known := accesslogv3.ComparisonFilter_Op_name[int32(m.GetOp())]; !known {
 		l.Addf(fielderr.Join(path, "op"), "unknown value %d", m.GetOp())
 	}
-	return comparison{m.GetOp(), uint64(m.GetValue().GetDefaultValue())}
+	return comparison{m.GetOp(), m.GetValue().GetDefaultValue(), ctx.Key(m.GetValue().GetRuntimeKey())}
 }
 
 func (c comparison) holds(v uint64) bool {
+	than := uint64(c.key.Uint32(c.than))
 	switch c.op {
 	case accesslogv3.ComparisonFilter_GE:
-		return v >= c.than
+		return v >= than
 	case accesslogv3.ComparisonFilter_LE:
-		return v <= c.than
+		return v <= than
 	case accesslogv3.ComparisonFilter_NE:
-		return v != c.than
+		return v != than
 	}
-	return v == c.than
+	return v == than
 }
 
 // statusFilter compares the response code; 0 when there was no response.
@@ -206,13 +209,16 @@ type runtimeFilter struct {
 	independent bool
 }
 
-func parseRuntime(l *fielderr.List, path string, m *accesslogv3.RuntimeFilter) Filter {
+func parseRuntime(l *fielderr.List, path string, m *accesslogv3.RuntimeFilter, ctx *extension.Context) Filter {
 	f := runtimeFilter{independent: m.GetUseIndependentRandomness()}
-	if m.GetPercentSampled() != nil { // unset is 0, as long as no runtime layer says otherwise
+	if m.GetPercentSampled() != nil { // unset is 0
 		var err error
 		f.share, err = match.NewFraction(m.PercentSampled, "access_log.runtime_filter")
 		l.Add(fielderr.Join(path, "percent_sampled"), err)
+	} else {
+		f.share = match.NewShare("access_log.runtime_filter")
 	}
+	f.share = f.share.WithKey(ctx.Key(m.GetRuntimeKey()))
 	return f
 }
 

@@ -19,11 +19,11 @@ func parsed(t testing.TB, yaml string) (Filter, error) {
 	if _, err := yamlproto.Unmarshal([]byte(yaml), m, yamlproto.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	return ParseFilter(m)
+	return ParseFilter(m, nil)
 }
 
 func TestNoFilterIsNil(t *testing.T) {
-	if f, err := ParseFilter(nil); f != nil || err != nil {
+	if f, err := ParseFilter(nil, nil); f != nil || err != nil {
 		t.Errorf("%v, %v", f, err)
 	}
 }

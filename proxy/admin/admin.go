@@ -58,8 +58,9 @@ type Options struct {
 	Stats *stats.Store // of /stats
 	Proxy Source
 
-	XDS   func() xds.Status // nil without a client
-	State func() string     // Envoy's word: LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING; nil is LIVE
+	XDS     func() xds.Status // nil without a client
+	Runtime Runtime           // nil without layers
+	State   func() string     // Envoy's word: LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING; nil is LIVE
 
 	Bootstrap   *bootstrapv3.Bootstrap
 	Node        *corev3.Node

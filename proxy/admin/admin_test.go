@@ -62,12 +62,14 @@ type world struct {
 func newWorld(t *testing.T, yaml string, o Options) *world {
 	t.Helper()
 	w := &world{dec: &config.Decoder{Registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), Mode: support.Degrade}}
+	var list []bootstrap.RuntimeLayer
 	if yaml != "" {
 		b, err := bootstrap.Load("", yaml, bootstrap.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.Bootstrap, o.Node = b.Proto, b.Node
+		list = b.Runtime
 		for _, r := range append(b.Static.Clusters, b.Static.Listeners...) {
 			res, err := w.dec.Decode(r.Any.TypeUrl, r.Any, true)
 			if err != nil {
@@ -79,10 +81,10 @@ func newWorld(t *testing.T, yaml string, o Options) *world {
 	o.Stats = stats.NewStore()
 	o.Started = time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
 	var err error
-	if w.proxy, err = proxy.New(proxy.Options{Log: zap.NewNop(), Stats: o.Stats, Workers: 1}); err != nil {
+	if w.proxy, err = proxy.New(proxy.Options{Log: zap.NewNop(), Stats: o.Stats, Workers: 1, Layers: list}); err != nil {
 		t.Fatal(err)
 	}
-	o.Proxy = w.proxy
+	o.Proxy, o.Runtime = w.proxy, w.proxy.Runtime()
 	w.Server = New(o)
 	w.run(t, w.proxy.Run)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -70,7 +70,7 @@ func endpoints() []endpoint {
 		{"/reopen_logs", post, "reopen access logs", nil, (*Server).reopenLogs},
 		{"/reset_counters", post, "reset all counters to zero", nil, (*Server).resetCounters},
 		{"/runtime", !post, "print runtime values", nil, (*Server).runtime},
-		{"/runtime_modify", post, "change runtime values: refused while there is no admin layer", nil, (*Server).runtimeModify},
+		{"/runtime_modify", post, "change runtime values, of the admin layer", nil, (*Server).runtimeModify},
 		{"/server_info", !post, "print server version/status information", nil, (*Server).serverInfo},
 		{"/stats", !post, "print server stats", append(filter[:len(filter):len(filter)],
 			param{"format", "Format to use; One of (text, json, prometheus)"},

@@ -195,7 +195,7 @@ func TestControl(t *testing.T) {
 	if got := w.get(t, "/stats?filter=rq_total"); got != "http.in.downstream_rq_total: 0\n" {
 		t.Errorf("after reset: %q", got)
 	}
-	if code, _, body := w.ask(t, "POST /runtime_modify?a=b"); code != 503 || body != "No admin layer specified\n" {
+	if code, _, body := w.ask(t, "POST /runtime_modify?a=b"); code != 503 || body != "No admin layer specified" {
 		t.Errorf("runtime_modify: %d %q", code, body)
 	}
 }

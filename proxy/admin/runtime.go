@@ -1,13 +1,18 @@
 package admin
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 
-	"google.golang.org/protobuf/types/known/structpb"
+	"github.com/weirproxy/weir/config/runtime"
 )
+
+// Runtime are the runtime layers; *layers.Loader is one.
+type Runtime interface {
+	Snapshot() *runtime.Snapshot
+	// Modify sets values of the admin layer; an empty value is taken out.
+	Modify(map[string]string) error
+}
 
 // runtimeDump is /runtime: the values of every layer, by key.
 type runtimeDump struct {
@@ -20,55 +25,60 @@ type runtimeEntry struct {
 	FinalValue  string   `json:"final_value"`
 }
 
-// runtime shows the static layers of the bootstrap's layered_runtime.
+// runtime shows the runtime layers and what is in force of them.
 func (s *Server) runtime(p *reply, _ *http.Request, _ url.Values) {
-	layers := s.o.Bootstrap.GetLayeredRuntime().GetLayers()
 	d := runtimeDump{Entries: map[string]*runtimeEntry{}, Layers: []string{}}
-	for i, l := range layers {
-		d.Layers = append(d.Layers, l.GetName())
-		flatten("", l.GetStaticLayer(), func(key, value string) {
-			e := d.Entries[key]
-			if e == nil {
-				e = &runtimeEntry{LayerValues: make([]string, len(layers))}
-				d.Entries[key] = e
+	if s.o.Runtime != nil {
+		snap := s.o.Runtime.Snapshot()
+		for i, l := range snap.Layers {
+			d.Layers = append(d.Layers, l.Name)
+			for key, v := range l.Values {
+				e := d.Entries[key]
+				if e == nil {
+					e = &runtimeEntry{LayerValues: make([]string, len(snap.Layers)), FinalValue: snap.Final[key].Text}
+					d.Entries[key] = e
+				}
+				e.LayerValues[i] = v.Text
 			}
-			e.LayerValues[i], e.FinalValue = value, value
-		})
+		}
 	}
 	p.value(d)
 }
 
-// flatten visits the values of a layer under their full keys ("a.b").
-func flatten(prefix string, st *structpb.Struct, visit func(key, value string)) {
-	for name, v := range st.GetFields() {
-		key := prefix + name
-		switch k := v.GetKind().(type) {
-		case *structpb.Value_StructValue:
-			if f := k.StructValue.GetFields(); f["numerator"] != nil || f["denominator"] != nil { // a FractionalPercent
-				visit(key, fractional(k.StructValue))
+// modifyUsage is Envoy's.
+const modifyUsage = "usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN\n" +
+	"       or send the parameters as form values\n" +
+	"use an empty value to remove a previously added override"
+
+// maxForm bounds a form, in bytes.
+const maxForm = 1 << 20
+
+// runtimeModify changes the admin layer, by the query or by a form.
+func (s *Server) runtimeModify(p *reply, r *http.Request, q url.Values) {
+	r.Body = http.MaxBytesReader(p.w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		p.text(http.StatusBadRequest, err.Error()+"\n")
+		return
+	}
+	values := map[string]string{}
+	for _, from := range []url.Values{q, r.PostForm} {
+		for k, v := range from {
+			if k == "" || len(v) == 0 {
 				continue
 			}
-			flatten(key+".", k.StructValue, visit)
-		case *structpb.Value_NumberValue:
-			visit(key, strconv.FormatFloat(k.NumberValue, 'f', -1, 64))
-		case *structpb.Value_BoolValue:
-			visit(key, strconv.FormatBool(k.BoolValue))
-		case *structpb.Value_StringValue:
-			visit(key, k.StringValue)
+			values[k] = v[len(v)-1]
 		}
 	}
-}
-
-// fractional is a FractionalPercent as JSON.
-func fractional(st *structpb.Struct) string {
-	b, err := json.Marshal(st.AsMap())
-	if err != nil { // NaN or infinity
-		return st.String()
+	switch {
+	case s.o.Runtime == nil:
+		p.text(http.StatusServiceUnavailable, "No admin layer specified")
+	case len(values) == 0:
+		p.text(http.StatusBadRequest, modifyUsage)
+	default:
+		if err := s.o.Runtime.Modify(values); err != nil {
+			p.text(http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		p.text(http.StatusOK, "OK\n")
 	}
-	return string(b)
-}
-
-// runtimeModify: there is no admin layer to change, which Envoy says so.
-func (s *Server) runtimeModify(p *reply, _ *http.Request, _ url.Values) {
-	p.text(http.StatusServiceUnavailable, "No admin layer specified\n")
 }

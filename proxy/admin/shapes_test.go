@@ -10,7 +10,6 @@ import (
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -138,14 +137,32 @@ func TestServerInfo(t *testing.T) {
 }
 
 func TestRuntime(t *testing.T) {
-	b := &bootstrapv3.Bootstrap{}
-	if err := protojson.Unmarshal([]byte(`{"layered_runtime":{"layers":[
-		{"name":"base","static_layer":{"a":{"b":1,"c":"text"},"d":true,"e":{"numerator":5,"denominator":"HUNDRED"}}},
-		{"name":"over","static_layer":{"a":{"b":2.5}}}]}}`), b); err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, "", Options{Bootstrap: b})
+	w := newWorld(t, `
+layered_runtime:
+  layers:
+  - name: base
+    static_layer: {a: {b: 1, c: text}, d: true, e: {numerator: 5, denominator: HUNDRED}}
+  - name: over
+    static_layer: {a: {b: 2.5}}
+  - name: admin
+    admin_layer: {}
+`, Options{})
 	golden(t, "runtime.json", w.get(t, "/runtime"))
+	f := func(request string, code int, want string) {
+		t.Helper()
+		if c, _, body := w.ask(t, request); c != code || !strings.HasPrefix(body, want) {
+			t.Errorf("%s: %d %q", request, c, body)
+		}
+	}
+	f("POST /runtime_modify", 400, "usage: /runtime_modify?key1=value1")
+	f("POST /runtime_modify?a.b=7&d=&new={numerator:1}", 200, "OK\n")
+	golden(t, "runtime_modified.json", w.get(t, "/runtime"))
+	f("POST /runtime_modify?a.b=&new=", 200, "OK\n")
+	f("GET /runtime_modify?a=b", 405, "Method GET not allowed")
+	golden(t, "runtime.json", w.get(t, "/runtime"))
+	if got := w.get(t, "/stats?filter=^runtime.num"); got != "runtime.num_keys: 4\nruntime.num_layers: 3\n" {
+		t.Error(got)
+	}
 }
 
 func TestMemory(t *testing.T) {

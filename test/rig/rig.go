@@ -13,7 +13,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/bootstrap"
 	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/filters/builtin"
@@ -37,6 +39,8 @@ type Options struct {
 	Factories []*extension.Factory
 	// Log takes what the proxy says; nil drops it.
 	Log *zap.Logger
+	// Layers are of the runtime; SetRuntime changes the last one, if it is an admin layer. None is one admin layer.
+	Layers []bootstrap.RuntimeLayer
 	// Workers is the number of listening sockets and event loops; 0 is 1.
 	Workers int
 }
@@ -59,7 +63,14 @@ type Rig struct {
 // New starts a rig.
 func New(t testing.TB, o Options) *Rig {
 	t.Helper()
-	r := &Rig{t: t, o: o, Store: stats.NewStore(), dec: &config.Decoder{Registry: Registry(o.Factories...), Mode: support.Reject}}
+	values := runtime.NewRegistry()
+	if o.Layers == nil {
+		o.Layers = []bootstrap.RuntimeLayer{{Name: "admin", Admin: true}}
+	}
+	r := &Rig{
+		t: t, o: o, Store: stats.NewStore(),
+		dec: &config.Decoder{Registry: Registry(o.Factories...), Runtime: values, Mode: support.Reject},
+	}
 	snap, first, err := r.snapshot()
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +83,7 @@ func New(t testing.TB, o Options) *Rig {
 	}
 	if r.Proxy, err = proxy.New(proxy.Options{
 		Log: o.Log, Stats: r.Store, Loggers: o.Loggers, Workers: max(o.Workers, 1), DrainTime: 5 * time.Second,
+		Runtime: values, Layers: o.Layers,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +143,18 @@ func (r *Rig) Apply(text string) {
 		r.t.Fatal(err)
 	}
 	if err := r.Proxy.Apply(snap); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// SetRuntime sets values of the runtime: key, value, key, value … An empty value is taken out.
+func (r *Rig) SetRuntime(kv ...string) {
+	r.t.Helper()
+	m := map[string]string{}
+	for i := 0; i+1 < len(kv); i += 2 {
+		m[kv[i]] = kv[i+1]
+	}
+	if err := r.Proxy.Runtime().Modify(m); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -27,7 +27,7 @@ func build(_ struct{}, bc *filters.BuildContext) (any, error) {
 	}, nil
 }
 
-func parsePolicy(m *corsv3.CorsPolicy, _ *extension.Context) (*policy, error) {
+func parsePolicy(m *corsv3.CorsPolicy, ctx *extension.Context) (*policy, error) {
 	var l fielderr.List
 	p := &policy{
 		methods: m.AllowMethods, headers: m.AllowHeaders, expose: m.ExposeHeaders, maxAge: m.MaxAge,
@@ -53,16 +53,16 @@ func parsePolicy(m *corsv3.CorsPolicy, _ *extension.Context) (*policy, error) {
 	}
 	always := &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: 100}}
 	never := &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{}}
-	p.enabled = fraction(&l, "filter_enabled", m.FilterEnabled, always)
-	p.shadow = fraction(&l, "shadow_enabled", m.ShadowEnabled, never)
+	p.enabled = fraction(&l, "filter_enabled", m.FilterEnabled, always, ctx)
+	p.shadow = fraction(&l, "shadow_enabled", m.ShadowEnabled, never, ctx)
 	return p, l.Err()
 }
 
-func fraction(l *fielderr.List, path string, m, unset *corev3.RuntimeFractionalPercent) match.Fraction {
+func fraction(l *fielderr.List, path string, m, unset *corev3.RuntimeFractionalPercent, ctx *extension.Context) match.Fraction {
 	if m == nil {
 		m = unset
 	}
-	f, err := match.NewRuntimeFraction(m, "cors."+path)
+	f, err := match.NewRuntimeFraction(m, "cors."+path, ctx.Runtime)
 	l.Add(path, err)
 	return f
 }

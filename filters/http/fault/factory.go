@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"math"
 
 	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/fault/v3"
@@ -10,6 +11,7 @@ import (
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -28,12 +30,19 @@ func build(c *settings, bc *filters.BuildContext) (any, error) {
 	}, nil
 }
 
-func parse(m *faultv3.HTTPFault, _ *extension.Context) (*settings, error) {
+func parse(m *faultv3.HTTPFault, ctx *extension.Context) (*settings, error) {
 	var l fielderr.List
 	c := &settings{cluster: m.UpstreamCluster, nodes: m.DownstreamNodes, maxActive: math.MaxInt64}
 	if m.MaxActiveFaults != nil {
 		c.maxActive = int64(m.MaxActiveFaults.Value)
 	}
+	key := func(name, def string) *runtime.Key { return ctx.Key(cmp.Or(name, def)) }
+	c.maxKey = key(m.MaxActiveFaultsRuntime, "fault.http.max_active_faults")
+	c.delay.share.key = key(m.DelayPercentRuntime, "fault.http.delay.fixed_delay_percent")
+	c.delay.key = key(m.DelayDurationRuntime, "fault.http.delay.fixed_duration_ms")
+	c.abort.share.key = key(m.AbortPercentRuntime, "fault.http.abort.abort_percent")
+	c.abort.key = key(m.AbortHttpStatusRuntime, "fault.http.abort.http_status")
+	c.abort.keyGRPC = key(m.AbortGrpcStatusRuntime, "fault.http.abort.grpc_status")
 	var err error
 	c.headers, err = match.NewHeaders("headers", m.Headers)
 	l.Add("", err)
@@ -49,7 +58,7 @@ func parseDelay(l *fielderr.List, d *delay, m *commonv3.FaultDelay) {
 	if m == nil {
 		return
 	}
-	d.share = parseShare(l, "delay.percentage", m.Percentage)
+	d.share.set(l, "delay.percentage", m.Percentage)
 	switch x := m.FaultDelaySecifier.(type) {
 	case *commonv3.FaultDelay_FixedDelay:
 		d.fixed = l.PositiveDuration("delay.fixed_delay", x.FixedDelay, 0)
@@ -65,7 +74,7 @@ func parseAbort(l *fielderr.List, a *abort, m *faultv3.FaultAbort) {
 		return
 	}
 	a.fixedGRPC = grpc.Invalid
-	a.share = parseShare(l, "abort.percentage", m.Percentage)
+	a.share.set(l, "abort.percentage", m.Percentage)
 	switch x := m.ErrorType.(type) {
 	case *faultv3.FaultAbort_HttpStatus:
 		if a.fixed = int(x.HttpStatus); a.fixed < 200 || a.fixed > 599 {
@@ -83,9 +92,9 @@ func parseAbort(l *fielderr.List, a *abort, m *faultv3.FaultAbort) {
 	}
 }
 
-// parseShare takes a percentage; unset is none.
-func parseShare(l *fielderr.List, path string, m *typev3.FractionalPercent) share {
-	p := share{num: uint64(m.GetNumerator()), den: 100, salt: match.Salt("fault." + path)}
+// set takes a percentage; unset is none.
+func (p *share) set(l *fielderr.List, path string, m *typev3.FractionalPercent) {
+	p.num, p.den, p.salt = uint64(m.GetNumerator()), 100, match.Salt("fault."+path)
 	switch m.GetDenominator() {
 	case typev3.FractionalPercent_HUNDRED:
 	case typev3.FractionalPercent_TEN_THOUSAND:
@@ -95,5 +104,4 @@ func parseShare(l *fielderr.List, path string, m *typev3.FractionalPercent) shar
 	default:
 		l.Addf(path+".denominator", "unknown value %d", m.GetDenominator())
 	}
-	return p
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/header"
@@ -98,7 +99,7 @@ func (f *filter) take(c *settings, s *stream.Stream) bool {
 	if *faulty {
 		return true
 	}
-	if f.active.Add(1) > c.maxActive {
+	if uint64(f.active.Add(1)) > c.maxKey.Uint(uint64(c.maxActive)) {
 		f.active.Add(-1)
 		f.stats.Overflow.Inc()
 		return false
@@ -131,6 +132,7 @@ type settings struct {
 	nodes     []string
 	headers   []match.Header
 	maxActive int64
+	maxKey    *runtime.Key // of maxActive, like the other keys: what the runtime says counts
 }
 
 // applies tells whether the request is one of those that faults are meant for.
@@ -164,6 +166,7 @@ func (c *settings) clusterIs(s *stream.Stream) bool {
 type delay struct {
 	share      share
 	fixed      time.Duration
+	key        *runtime.Key // milliseconds
 	fromHeader bool
 }
 
@@ -172,13 +175,18 @@ func (d *delay) duration(s *stream.Stream) time.Duration {
 		if d.fixed == 0 || !d.share.hit(s, d.share.num) {
 			return 0
 		}
+		if v := d.key.Value(); v != nil {
+			if ms, ok := v.Uint(); ok {
+				return time.Duration(min(ms, maxDelay)) * time.Millisecond
+			}
+		}
 		return d.fixed
 	}
 	ms, ok := number(s, delayRequest)
 	if !ok || !d.share.hitBelow(s, delayPercentage) {
 		return 0
 	}
-	return time.Duration(min(ms, maxDelay)) * time.Millisecond
+	return time.Duration(min(d.key.Uint(ms), maxDelay)) * time.Millisecond
 }
 
 // maxDelay bounds what a request may ask for, in milliseconds: a day.
@@ -190,6 +198,8 @@ type abort struct {
 	fixed      int
 	fixedGRPC  grpc.Status // grpc.Invalid: what stands for fixed
 	fromHeader bool
+
+	key, keyGRPC *runtime.Key // of fixed and of fixedGRPC
 }
 
 // status gives the status to answer with, 0 for none, and its grpc-status if that
@@ -199,7 +209,7 @@ func (a *abort) status(s *stream.Stream) (int, grpc.Status) {
 		if a.fixed == 0 || !a.share.hit(s, a.share.num) {
 			return 0, grpc.Invalid
 		}
-		return a.fixed, a.fixedGRPC
+		return a.live(a.fixed, a.fixedGRPC)
 	}
 	code, st := uint64(0), grpc.Invalid
 	if n, ok := number(s, abortRequest); ok && n >= 200 && n <= 599 {
@@ -211,14 +221,33 @@ func (a *abort) status(s *stream.Stream) (int, grpc.Status) {
 	if code == 0 || !a.share.hitBelow(s, abortPercentage) {
 		return 0, grpc.Invalid
 	}
-	return int(code), st
+	return a.live(int(code), st)
+}
+
+// live is a status, or what the runtime says in its place. A value that is no status is passed over.
+func (a *abort) live(code int, st grpc.Status) (int, grpc.Status) {
+	if st == grpc.Invalid {
+		if n := a.key.Uint(uint64(code)); n >= 200 && n <= 599 {
+			code = int(n)
+		}
+		return code, st
+	}
+	if n := a.keyGRPC.Uint(uint64(st)); n <= uint64(grpc.Unauthenticated) {
+		st = grpc.Status(n)
+		code = st.HTTP()
+	}
+	return code, st
 }
 
 // share is a FractionalPercent whose numerator a request may lower.
-type share struct{ num, den, salt uint64 }
+type share struct {
+	num, den, salt uint64
+	key            *runtime.Key // what it says goes before the request
+}
 
 func (p share) hit(s *stream.Stream, num uint64) bool {
-	return num > 0 && (num >= p.den || match.Draw(s.Rand(), p.salt, p.den) < num)
+	now := p.key.Share(runtime.Share{Num: num, Den: p.den})
+	return now.Num > 0 && (now.Num >= now.Den || match.Draw(s.Rand(), p.salt, now.Den) < now.Num)
 }
 
 // hitBelow takes the numerator from a header, if it is there and lower.

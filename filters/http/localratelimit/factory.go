@@ -34,7 +34,7 @@ func build(c *settings, bc *filters.BuildContext) (any, error) {
 	}, nil
 }
 
-func parse(m *localv3.LocalRateLimit, _ *extension.Context) (*settings, error) {
+func parse(m *localv3.LocalRateLimit, ctx *extension.Context) (*settings, error) {
 	var l fielderr.List
 	c := &settings{statPrefix: m.StatPrefix, code: int(m.GetStatus().GetCode()), exhausted: m.RateLimitedAsResourceExhausted}
 	if m.StatPrefix == "" {
@@ -43,8 +43,8 @@ func parse(m *localv3.LocalRateLimit, _ *extension.Context) (*settings, error) {
 	if c.code < 400 { // Envoy: a status that is no error becomes 429
 		c.code = 429
 	}
-	c.enabled = fraction(&l, "filter_enabled", m.FilterEnabled)
-	c.enforced = fraction(&l, "filter_enforced", m.FilterEnforced)
+	c.enabled = fraction(&l, "filter_enabled", m.FilterEnabled, ctx)
+	c.enforced = fraction(&l, "filter_enforced", m.FilterEnforced, ctx)
 	c.request = additions(&l, "request_headers_to_add_when_not_enforced", m.RequestHeadersToAddWhenNotEnforced)
 	c.response = additions(&l, "response_headers_to_add", m.ResponseHeadersToAdd)
 	c.tellRemaining = m.EnableXRatelimitHeaders == ratelimitv3.XRateLimitHeadersRFCVersion_DRAFT_VERSION_03
@@ -66,11 +66,11 @@ func parseRoute(m *localv3.LocalRateLimit, ctx *extension.Context) (*settings, e
 }
 
 // fraction takes filter_enabled or filter_enforced; unset is never.
-func fraction(l *fielderr.List, path string, m *corev3.RuntimeFractionalPercent) match.Fraction {
+func fraction(l *fielderr.List, path string, m *corev3.RuntimeFractionalPercent, ctx *extension.Context) match.Fraction {
 	if m == nil {
 		return match.Fraction{}
 	}
-	f, err := match.NewRuntimeFraction(m, "local_ratelimit."+path)
+	f, err := match.NewRuntimeFraction(m, "local_ratelimit."+path, ctx.Runtime)
 	l.Add(path, err)
 	return f
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -30,7 +31,7 @@ type Config struct {
 	statPrefix string
 	max        uint64
 	delay      time.Duration // before a refused connection is closed
-	enabled    bool
+	enabled    match.Flag
 }
 
 // Factory is envoy.filters.network.connection_limit.
@@ -38,13 +39,13 @@ func Factory() *extension.Factory {
 	return filters.NewNetwork("envoy.filters.network.connection_limit", parse, build)
 }
 
-func parse(m *limitv3.ConnectionLimit, _ *extension.Context) (*Config, error) {
+func parse(m *limitv3.ConnectionLimit, ctx *extension.Context) (*Config, error) {
 	var l fielderr.List
 	c := &Config{
 		statPrefix: m.GetStatPrefix(),
 		max:        m.GetMaxConnections().GetValue(),
 		delay:      l.Duration("delay", m.GetDelay(), 0),
-		enabled:    m.GetRuntimeEnabled() == nil || m.GetRuntimeEnabled().GetDefaultValue().GetValue(),
+		enabled:    match.NewFlag(m.GetRuntimeEnabled(), true, ctx.Runtime),
 	}
 	if m.GetMaxConnections() == nil {
 		l.Addf("max_connections", "unset")
@@ -64,11 +65,12 @@ type filter struct {
 
 // OnAccept implements filters.AdmissionFilter.
 func (f *filter) OnAccept(c *conn.Conn) filters.Verdict {
-	if !f.c.enabled {
+	if f.c.enabled.Never() {
 		return filters.Continue
 	}
+	// While it is switched off by the runtime connections are counted all the same, for it may be switched on before they end.
 	f.st.Active.Inc()
-	if f.active.Add(1) <= f.c.max {
+	if f.active.Add(1) <= f.c.max || !f.c.enabled.On() {
 		return filters.Continue
 	}
 	f.st.Limited.Inc()
@@ -81,7 +83,7 @@ func (f *filter) OnAccept(c *conn.Conn) filters.Verdict {
 
 // OnConnectionEnd implements filters.ConnectionEnd.
 func (f *filter) OnConnectionEnd(*conn.Conn) {
-	if f.c.enabled {
+	if !f.c.enabled.Never() {
 		f.active.Add(^uint64(0))
 		f.st.Active.Dec()
 	}

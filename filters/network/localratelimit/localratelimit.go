@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/info"
@@ -28,7 +29,7 @@ type Config struct {
 	statPrefix string
 	bucket     core.TokenBucket
 	shareKey   string // "" shares the bucket with nobody
-	enabled    bool
+	enabled    match.Flag
 }
 
 // Factory is envoy.filters.network.local_ratelimit.
@@ -36,12 +37,12 @@ func Factory() *extension.Factory {
 	return filters.NewNetwork("envoy.filters.network.local_ratelimit", parse, build)
 }
 
-func parse(m *localv3.LocalRateLimit, _ *extension.Context) (*Config, error) {
+func parse(m *localv3.LocalRateLimit, ctx *extension.Context) (*Config, error) {
 	var l fielderr.List
 	c := &Config{
 		statPrefix: m.GetStatPrefix(),
 		shareKey:   m.GetShareKey(),
-		enabled:    m.GetRuntimeEnabled() == nil || m.GetRuntimeEnabled().GetDefaultValue().GetValue(),
+		enabled:    match.NewFlag(m.GetRuntimeEnabled(), true, ctx.Runtime),
 	}
 	c.bucket, _ = core.DecodeTokenBucket(&l, "token_bucket", m.GetTokenBucket())
 	return c, l.Err()
@@ -67,14 +68,14 @@ func build(c *Config, bc *filters.BuildContext) (any, error) {
 }
 
 type filter struct {
-	enabled bool
+	enabled match.Flag
 	bucket  *tokenbucket.Bucket
 	st      *Stats
 }
 
 // OnAccept implements filters.AdmissionFilter.
 func (f *filter) OnAccept(c *conn.Conn) filters.Verdict {
-	if !f.enabled || f.bucket.Take(time.Now()) {
+	if !f.enabled.On() || f.bucket.Take(time.Now()) {
 		return filters.Continue
 	}
 	f.st.RateLimited.Inc()

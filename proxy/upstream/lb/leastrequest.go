@@ -1,14 +1,19 @@
 package lb
 
-import "math"
+import (
+	"math"
+
+	"github.com/weirproxy/weir/config/runtime"
+)
 
 // LeastRequest is the configuration of
 // envoy.load_balancing_policies.least_request.
 type LeastRequest struct {
 	Locality
-	Choices  uint32  // choice_count, default 2
-	Bias     float64 // active_request_bias, default 1
-	FullScan bool    // selection_method FULL_SCAN
+	Choices  uint32       // choice_count, default 2
+	Bias     float64      // active_request_bias, default 1
+	FullScan bool         // selection_method FULL_SCAN
+	BiasKey  *runtime.Key // of Bias, which is looked at whenever the members change
 }
 
 // NewLeastRequest makes a policy that prefers members with few requests in
@@ -18,7 +23,7 @@ type LeastRequest struct {
 func NewLeastRequest(cfg LeastRequest, members []Member, seed uint64) Policy {
 	n := uint64(len(members))
 	if !equal(members) && !cfg.FullScan {
-		bias := cfg.Bias
+		bias := max(cfg.BiasKey.Float(cfg.Bias), 0)
 		return weighted{newEDF(len(members), func(i int) float64 {
 			return discounted(members[i], bias)
 		}, seed)}

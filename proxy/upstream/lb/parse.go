@@ -16,14 +16,14 @@ import (
 )
 
 // factory makes a table row; the type URL comes from the message's Go type.
-func factory[M proto.Message](name string, parse func(M) (any, error), b Builder) *extension.Factory {
+func factory[M proto.Message](name string, parse func(M, *extension.Context) (any, error), b Builder) *extension.Factory {
 	var zero M
 	return &extension.Factory{
 		Kind:    extension.LBPolicy,
 		Name:    name,
 		TypeURL: "type.googleapis.com/" + string(zero.ProtoReflect().Descriptor().FullName()),
 		Build:   b,
-		Parse: func(a *anypb.Any, _ *extension.Context) (any, error) {
+		Parse: func(a *anypb.Any, ctx *extension.Context) (any, error) {
 			m := zero.ProtoReflect().New().Interface().(M)
 			if err := a.UnmarshalTo(m); err != nil {
 				return nil, fmt.Errorf("unmarshal %s: %w", a.TypeUrl, err)
@@ -33,7 +33,7 @@ func factory[M proto.Message](name string, parse func(M) (any, error), b Builder
 					return nil, err
 				}
 			}
-			return parse(m)
+			return parse(m, ctx)
 		},
 	}
 }
@@ -42,21 +42,25 @@ func locality(c *common.LocalityLbConfig) Locality {
 	return Locality{Weighted: c.GetLocalityWeightedLbConfig() != nil}
 }
 
-func parseRoundRobin(m *roundrobin.RoundRobin) (any, error) {
+func parseRoundRobin(m *roundrobin.RoundRobin, _ *extension.Context) (any, error) {
 	return RoundRobin{locality(m.LocalityLbConfig)}, nil
 }
 
-func parseRandom(m *random.Random) (any, error) { return Random{locality(m.LocalityLbConfig)}, nil }
+func parseRandom(m *random.Random, _ *extension.Context) (any, error) {
+	return Random{locality(m.LocalityLbConfig)}, nil
+}
 
-func parseClusterProvided(*clusterprovided.ClusterProvided) (any, error) { return nil, nil }
+func parseClusterProvided(*clusterprovided.ClusterProvided, *extension.Context) (any, error) {
+	return nil, nil
+}
 
-func parseLeastRequest(m *leastrequest.LeastRequest) (any, error) {
+func parseLeastRequest(m *leastrequest.LeastRequest, ctx *extension.Context) (any, error) {
 	c := LeastRequest{Locality: locality(m.LocalityLbConfig), Choices: 2, Bias: 1}
 	if m.ChoiceCount != nil {
 		c.Choices = m.ChoiceCount.Value
 	}
 	if m.ActiveRequestBias != nil {
-		c.Bias = m.ActiveRequestBias.DefaultValue
+		c.Bias, c.BiasKey = m.ActiveRequestBias.DefaultValue, ctx.Key(m.ActiveRequestBias.RuntimeKey)
 		if !(c.Bias >= 0) || math.IsInf(c.Bias, 1) { // NaN is neither
 			return nil, fmt.Errorf("active_request_bias: %v is not a number from 0 on", c.Bias)
 		}

@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 				ActiveRequestBias: &corepb.RuntimeDouble{DefaultValue: 0.5, RuntimeKey: "k"},
 				SelectionMethod:   leastrequest.LeastRequest_FULL_SCAN,
 			},
-			name: "least_request", want: LeastRequest{Locality{true}, 5, 0.5, true},
+			name: "least_request", want: LeastRequest{Locality: Locality{true}, Choices: 5, Bias: 0.5, FullScan: true},
 		},
 		{in: &leastrequest.LeastRequest{ChoiceCount: wrapperspb.UInt32(1)}, err: "ChoiceCount"},
 		{in: &leastrequest.LeastRequest{ActiveRequestBias: &corepb.RuntimeDouble{DefaultValue: -1, RuntimeKey: "k"}}, err: "active_request_bias: -1"},

@@ -6,6 +6,8 @@ import (
 
 	maglevpb "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	ringhash "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
+
+	"github.com/weirproxy/weir/config/extension"
 )
 
 // Sizes as Envoy has them.
@@ -15,7 +17,7 @@ const (
 	defaultTable   = 65537
 )
 
-func parseRingHash(m *ringhash.RingHash) (any, error) {
+func parseRingHash(m *ringhash.RingHash, _ *extension.Context) (any, error) {
 	c := RingHash{
 		Locality:       Locality{Weighted: m.LocalityWeightedLbConfig != nil},
 		Min:            defaultMinRing,
@@ -43,7 +45,7 @@ func parseRingHash(m *ringhash.RingHash) (any, error) {
 	return c, nil
 }
 
-func parseMaglev(m *maglevpb.Maglev) (any, error) {
+func parseMaglev(m *maglevpb.Maglev, _ *extension.Context) (any, error) {
 	c := Maglev{
 		Locality:       Locality{Weighted: m.LocalityWeightedLbConfig != nil},
 		TableSize:      defaultTable,
