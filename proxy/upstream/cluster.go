@@ -27,7 +27,8 @@ type Cluster struct {
 	codes   *stats.Codes
 
 	// read by the data path
-	cfg        atomic.Pointer[cluster.Cluster]
+	base       *cluster.Cluster                // as configured; written under mu, by one Apply at a time
+	cfg        atomic.Pointer[cluster.Cluster] // base, and what the runtime says instead
 	set        atomic.Pointer[set]
 	normal     limits
 	high       limits
@@ -93,9 +94,11 @@ func statName(cfg *cluster.Cluster) string {
 }
 
 // configure puts a configuration in force.
-func (c *Cluster) configure(cfg *cluster.Cluster, t *transports) {
+func (c *Cluster) configure(base *cluster.Cluster, t *transports) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	cfg := c.m.over.over(base)
+	c.base = base
 	old := c.cfg.Load()
 	c.cfg.Store(cfg)
 	c.setLimits(cfg)

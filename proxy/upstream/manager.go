@@ -16,6 +16,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/cluster"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/secret"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -33,6 +34,8 @@ type Options struct {
 	// Secrets and Keep are those of the filters' BuildContext, for transport sockets; nil: there are none by discovery.
 	Secrets func(key string) *secret.Live
 	Keep    func(s *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live
+
+	Runtime *runtime.Registry // what it says of clusters counts; nil says nothing
 
 	WriteIdle time.Duration // the longest a server may take nothing of a request; 0: 5 minutes
 	Tick      time.Duration // how often a wait for a response looks around; 0: 250 ms
@@ -60,6 +63,7 @@ type Manager struct {
 	checks sync.WaitGroup // health checks under way
 
 	mu      sync.Mutex // one Apply at a time
+	over    *overrides // guarded by mu
 	applied applied    // guarded by mu
 	visited uint64     // clusters that Apply looked at; guarded by mu
 }
@@ -78,9 +82,10 @@ func NewManager(o Options) *Manager {
 	if o.Tick == 0 {
 		o.Tick = 250 * time.Millisecond
 	}
-	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule(), applied: newApplied()}
+	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule(), over: &overrides{}, applied: newApplied()}
 	m.clusters.Store(&map[string]*Cluster{})
 	m.lookups.init(o)
+	o.Runtime.OnChange(m.revalue)
 	return m
 }
 
@@ -167,7 +172,7 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 // closed.
 func (m *Manager) applyOne(c *Cluster, cfg *cluster.Cluster, a *cluster.Assignment) (now, replaced *Cluster, err error) {
 	if c != nil {
-		was := c.cfg.Load()
+		was := c.base
 		if was != cfg && (was.Type != cfg.Type || statName(was) != statName(cfg)) {
 			c, replaced = nil, c
 		}
@@ -176,7 +181,7 @@ func (m *Manager) applyOne(c *Cluster, cfg *cluster.Cluster, a *cluster.Assignme
 	if fresh {
 		c = newCluster(m, cfg)
 	}
-	changed := c.cfg.Load() != cfg
+	changed := c.base != cfg
 	if changed {
 		t, err := c.buildTransports(cfg)
 		if err != nil {

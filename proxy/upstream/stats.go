@@ -43,7 +43,7 @@ type Stats struct {
 
 	// Requests, router.
 	RqCancelled          *stats.Counter   `stat:"upstream_rq_cancelled"`
-	RqMaintenanceMode    *stats.Counter   `stat:"upstream_rq_maintenance_mode"` // always 0: there is no runtime
+	RqMaintenanceMode    *stats.Counter   `stat:"upstream_rq_maintenance_mode"` // always 0: there is no maintenance mode
 	RqTimeout            *stats.Counter   `stat:"upstream_rq_timeout"`
 	RqMaxDuration        *stats.Counter   `stat:"upstream_rq_max_duration_reached"`
 	RqPerTryTimeout      *stats.Counter   `stat:"upstream_rq_per_try_timeout"`

@@ -175,3 +175,17 @@ func TestAccessLogFilters(t *testing.T) {
 		t.Errorf("logged %q", w.log.String())
 	}
 }
+
+func TestBreakers(t *testing.T) {
+	w := newWorld(t)
+	w.gets("/", "a")
+	w.SetRuntime("circuit_breakers.a.default.max_requests", "0")
+	w.gets("/", "Service Unavailable")
+	w.SetRuntime("circuit_breakers.a.default.max_requests", "1")
+	w.gets("/", "a")
+	w.SetRuntime("circuit_breakers.a.default.max_requests", "")
+	w.gets("/", "a")
+	if n := w.Stat("cluster.a.upstream_cx_total"); n != 1 {
+		t.Errorf("%d connections: values must leave them alone", n)
+	}
+}
