@@ -306,6 +306,9 @@ func (s *Session) commit() *config.Snapshot {
 		*m = make(map[string]*config.Resource, n)
 		for _, t := range s.ofKind(kind(k)) {
 			for name, o := range t.slots {
+				if o.live != o.next {
+					o.updated = s.now
+				}
 				if o.live = o.next; o.live != nil {
 					if key := t.key(name); (*m)[key] == nil {
 						(*m)[key] = o.live

@@ -129,6 +129,7 @@ type slot struct {
 	ttl      time.Duration    // that it came with last, 0 is for ever
 	dies     time.Time        // when it runs out; zero is never
 	bad      *ResourceError   // why the version offered last was refused
+	updated  time.Time        // when live changed
 	counted  Counters         // of this one: Envoy counts every secret's subscription by itself
 }
 

@@ -136,6 +136,7 @@ type ResourceStatus struct {
 	State    State
 	Static   bool
 	Version  string         // that serves; "" when none does
+	Updated  time.Time      // when that came to serve; zero when none ever did
 	Next     string         // that waits to serve
 	Blocker  string         // what it waits for
 	Error    *ResourceError // why the last version offered was refused
@@ -191,7 +192,7 @@ func (s *Session) Status() Status {
 }
 
 func (s *Session) resource(t *typeState, o *slot) ResourceStatus {
-	r := ResourceStatus{Name: o.name, Blocker: o.waits, Expires: o.dies}
+	r := ResourceStatus{Name: o.name, Blocker: o.waits, Expires: o.dies, Updated: o.updated}
 	if o.live != nil {
 		r.Version, r.Static, r.Degraded = o.live.Version, o.live.Static, o.live.Degraded
 	}

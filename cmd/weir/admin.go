@@ -7,10 +7,12 @@ import (
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/proxy/admin"
+	"github.com/weirproxy/weir/xds/csds"
 )
 
 // admin serves the admin interface where the bootstrap says, until ctx ends.
@@ -28,11 +30,15 @@ func (p *process) admin(ctx context.Context) error {
 			return fmt.Errorf("--admin-address-path: %w", err)
 		}
 	}
-	return admin.New(admin.Options{
-		Log: p.log, Stats: p.stats, Proxy: p.proxy, XDS: p.xds.Status, Runtime: p.proxy.Runtime(), State: p.state.String,
+	var srv *admin.Server
+	calls := csds.Handler(func(r *statusv3.ClientStatusRequest) *statusv3.ClientStatusResponse { return srv.ClientStatus(r) })
+	srv = admin.New(admin.Options{
+		GRPC: calls,
+		Log:  p.log, Stats: p.stats, Proxy: p.proxy, XDS: p.xds.Status, Runtime: p.proxy.Runtime(), State: p.state.String,
 		Bootstrap: p.l.boot.Proto, Node: p.l.boot.Node, Version: version, CommandLine: p.o.commandLine(), Started: time.Now(),
 		Level: p.level, Quit: p.quit, ReopenLogs: p.files.Reopen, Drain: p.drainListeners,
-	}).Serve(ctx, ln)
+	})
+	return srv.Serve(ctx, ln)
 }
 
 // drainListeners is what POST /drain_listeners asks for.

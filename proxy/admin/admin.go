@@ -60,7 +60,10 @@ type Options struct {
 
 	XDS     func() xds.Status // nil without a client
 	Runtime Runtime           // nil without layers
-	State   func() string     // Envoy's word: LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING; nil is LIVE
+	// GRPC answers gRPC calls, which come by HTTP/2 with prior knowledge; nil answers none.
+	GRPC http.Handler
+
+	State func() string // Envoy's word: LIVE, DRAINING, PRE_INITIALIZING, INITIALIZING; nil is LIVE
 
 	Bootstrap   *bootstrapv3.Bootstrap
 	Node        *corev3.Node
@@ -114,7 +117,11 @@ const (
 // Serve answers on a listener until ctx ends, and closes it.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	_, local := ln.Addr().(*net.UnixAddr)
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	h := &http.Server{
+		Protocols:         &protocols,
 		Handler:           s.Handler(!local),
 		ReadHeaderTimeout: headTimeout,
 		IdleTimeout:       idleTimeout,

@@ -179,6 +179,12 @@ func (e *entry) failure() *adminv3.UpdateFailureState {
 	return &adminv3.UpdateFailureState{VersionInfo: f.Version, LastUpdateAttempt: stamp(f.At.UTC()), Details: f.Text}
 }
 
+// updated is when the version that serves came to.
+func (e *entry) updated() *timestamppb.Timestamp { return stamp(e.status.Updated.UTC()) }
+
+// clientStatus is the state in Envoy's words.
+func (e *entry) clientStatus() adminv3.ClientResourceStatus { return clientStatus(e.status) }
+
 // raw is a resource as it was received, under the URL Envoy prints.
 func raw(r *config.Resource, typeURL string) *anypb.Any {
 	if r == nil || r.Raw == nil {

@@ -42,10 +42,11 @@ func (d *dump) secret(m *adminv3.SecretsConfigDump, e entry) {
 	case e.live != nil:
 		m.DynamicActiveSecrets = append(m.DynamicActiveSecrets, &adminv3.SecretsConfigDump_DynamicSecret{
 			Name: e.name, VersionInfo: e.live.Version, Secret: raw(e.live, config.SecretURL), ErrorState: e.failure(),
+			LastUpdated: e.updated(), ClientStatus: e.clientStatus(),
 		})
 	default:
 		w := &adminv3.SecretsConfigDump_DynamicSecret{
-			Name: e.name, VersionInfo: uninitialized, Secret: named(&tlsv3.Secret{}, e.name), ErrorState: e.failure(),
+			Name: e.name, VersionInfo: uninitialized, Secret: named(&tlsv3.Secret{}, e.name), ErrorState: e.failure(), ClientStatus: e.clientStatus(),
 		}
 		if e.status.Next != "" { // it is here, and what refers to it waits for something else
 			w.VersionInfo = e.status.Next

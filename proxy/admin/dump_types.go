@@ -35,11 +35,12 @@ func (d *dump) clusters() *adminv3.ClustersConfigDump {
 		if e.live != nil {
 			m.DynamicActiveClusters = append(m.DynamicActiveClusters, &adminv3.ClustersConfigDump_DynamicCluster{
 				VersionInfo: e.live.Version, Cluster: raw(e.live, config.ClusterURL), ErrorState: e.failure(),
+				LastUpdated: e.updated(), ClientStatus: e.clientStatus(),
 			})
 		}
 		if e.waits() || e.live == nil && e.status.Error != nil {
 			w := &adminv3.ClustersConfigDump_DynamicCluster{
-				VersionInfo: e.status.Next, Cluster: named(&clusterv3.Cluster{}, e.name),
+				VersionInfo: e.status.Next, Cluster: named(&clusterv3.Cluster{}, e.name), ClientStatus: e.clientStatus(),
 			}
 			if e.live == nil {
 				w.ErrorState = e.failure()
@@ -59,10 +60,10 @@ func (d *dump) listeners() *adminv3.ListenersConfigDump {
 			})
 			return
 		}
-		l := &adminv3.ListenersConfigDump_DynamicListener{Name: e.name, ErrorState: e.failure()}
+		l := &adminv3.ListenersConfigDump_DynamicListener{Name: e.name, ErrorState: e.failure(), ClientStatus: e.clientStatus()}
 		if e.live != nil {
 			l.ActiveState = &adminv3.ListenersConfigDump_DynamicListenerState{
-				VersionInfo: e.live.Version, Listener: raw(e.live, config.ListenerURL),
+				VersionInfo: e.live.Version, Listener: raw(e.live, config.ListenerURL), LastUpdated: e.updated(),
 			}
 		}
 		if e.waits() {
@@ -94,7 +95,7 @@ func (d *dump) routes() *adminv3.RoutesConfigDump {
 		if e.live == nil && e.status.Error == nil && !e.waits() {
 			return
 		}
-		r := &adminv3.RoutesConfigDump_DynamicRouteConfig{ErrorState: e.failure()}
+		r := &adminv3.RoutesConfigDump_DynamicRouteConfig{ErrorState: e.failure(), LastUpdated: e.updated(), ClientStatus: e.clientStatus()}
 		if e.live != nil {
 			r.VersionInfo, r.RouteConfig = e.live.Version, raw(e.live, config.RouteURL)
 		} else {

@@ -41,6 +41,9 @@ func endpoints() []endpoint {
 			{"name_regex", "Dump only the configurations whose names match the regular expression"},
 			{"include_eds", "Dump the endpoints of every cluster too"},
 		}, (*Server).configDump},
+		{"/csds", !post, "the client status discovery service in JSON: every resource, its state and why its last version is not used", []param{
+			{"exclude_resource_contents", "Leave the resources themselves out"},
+		}, (*Server).csds},
 		{pprofPath, !post, "profiles of the Go runtime, for go tool pprof", []param{
 			{"seconds", "How long profile and trace record"},
 		}, (*Server).pprof},
@@ -80,6 +83,7 @@ func endpoints() []endpoint {
 		{"/stats/prometheus", !post, "print server stats in prometheus format", append(filter[:len(filter):len(filter)],
 			param{"histogram_buckets", "Histogram bucket display mode; One of (cumulative, summary)"},
 		), (*Server).prometheus},
+		{"/v3/discovery:client_status", !post, "as /csds, for clients of its API", nil, (*Server).csds},
 		{"/xds", !post, "where the configuration comes from, what was refused and what is waited for", []param{format}, (*Server).xds},
 	}
 }
@@ -100,6 +104,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	p := &reply{w}
 	e := s.find(r.URL.Path)
 	switch {
+	case s.o.GRPC != nil && isGRPC(r):
+		s.o.GRPC.ServeHTTP(w, r)
 	case e == nil:
 		p.text(http.StatusNotFound, "invalid path. "+s.commands())
 	case e.posts && r.Method != http.MethodPost:

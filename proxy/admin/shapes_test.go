@@ -283,11 +283,19 @@ func TestDynamic(t *testing.T) {
 		"dynamic.json":           "/config_dump?mask=version_info,dynamic_active_clusters,dynamic_warming_clusters,dynamic_listeners,dynamic_route_configs",
 		"dynamic_endpoints.json": "/config_dump?include_eds&resource=dynamic_endpoint_configs",
 		"init_dump.json":         "/init_dump",
+		"csds.json":              "/csds?exclude_resource_contents",
 	} {
 		golden(t, name, w.get(t, path))
 	}
 	if text := w.get(t, "/clusters?filter=^b$"); !strings.Contains(text, "b::added_via_api::true\n") {
 		t.Errorf("/clusters: %s", text)
+	}
+
+	if all := w.get(t, "/csds"); all != w.get(t, "/v3/discovery:client_status") || !strings.Contains(all, `"xds_config"`) {
+		t.Errorf("/csds: %s", all)
+	}
+	if code, _, body := w.ask(t, "POST /v3/discovery:client_status"); code != 200 || !strings.Contains(body, `"client_status": "NACKED"`) {
+		t.Errorf("POST: %d %q", code, body)
 	}
 
 	age := regexp.MustCompile(`("for_s": |for |, )[0-9hms.]+( now)?(,?\n)`)
