@@ -166,7 +166,7 @@ func TestTypesComeInMakeBeforeBreakOrder(t *testing.T) {
 	for _, r := range config.Types() {
 		got += fmt.Sprintf("%s %v\n", r.Short, r.FullState)
 	}
-	if diff := cmp.Diff("rtds false\nsds false\ncds true\neds false\nlds true\nrds false\nsrds true\necds false\n", got); diff != "" {
+	if diff := cmp.Diff("rtds false\nsds false\ncds true\neds false\nlds true\nrds false\nsrds true\nvhds true\necds false\n", got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

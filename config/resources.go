@@ -35,6 +35,8 @@ const (
 	ExtensionURL  = core.ExtensionURL
 	RuntimeURL    = runtime.TypeURL
 	ScopeURL      = route.ScopeURL
+
+	VirtualHostURL = route.VirtualHostURL
 )
 
 // A ResourceType is one kind of xDS resource.
@@ -93,6 +95,12 @@ func Types() []ResourceType {
 			func(m *routev3.ScopedRouteConfiguration, ctx *extension.Context) (string, any, error) {
 				s, err := route.DecodeScope(m, extension.Source{}, ctx)
 				return m.GetName(), s, err
+			})},
+		{VirtualHostURL, "vhds", "virtual host", true, decode(
+			func(m *routev3.VirtualHost) string { return m.GetName() },
+			func(m *routev3.VirtualHost, ctx *extension.Context) (string, any, error) {
+				h, err := route.DecodeVirtualHost(m, ctx)
+				return m.GetName(), h, err
 			})},
 		{ExtensionURL, "ecds", "extension", false, decode(
 			func(m *corev3.TypedExtensionConfig) string { return m.GetName() },

@@ -15,7 +15,7 @@ type Resource struct {
 	Name     string
 	Version  string // of the response that brought it; "" for static ones
 	Static   bool
-	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster, *cluster.Assignment, *secret.Secret, *extension.Parsed, *route.Scope or *runtime.Layer
+	Value    any             // *listener.Listener, *route.Table, *cluster.Cluster, *cluster.Assignment, *secret.Secret, *extension.Parsed, *route.Scope, *route.Hosts or *runtime.Layer
 	Refs     []extension.Ref // what must be there before this one can serve
 	Raw      *anypb.Any      // as received: compared by bytes, printed by /config_dump
 	Degraded []string        // fields that were accepted without effect: path and why
@@ -34,12 +34,13 @@ type Snapshot struct {
 	Endpoints map[string]*Resource
 
 	Scopes     map[string]*Resource // of SRDS, by extension.Ref.Key
+	Hosts      map[string]*Resource // virtual hosts of VHDS, by extension.Ref.Key: <route configuration>/<name>
 	Extensions map[string]*Resource // what config_discovery refers to, by extension.Ref.Key
 }
 
 // All gives the resources of every type, in make-before-break order.
 func (s *Snapshot) All() []map[string]*Resource {
-	return []map[string]*Resource{s.Runtime, s.Secrets, s.Extensions, s.Clusters, s.Endpoints, s.Listeners, s.Routes, s.Scopes}
+	return []map[string]*Resource{s.Runtime, s.Secrets, s.Extensions, s.Clusters, s.Endpoints, s.Listeners, s.Routes, s.Scopes, s.Hosts}
 }
 
 // Listener gives a listener's model, nil when there is none.
@@ -70,6 +71,9 @@ func (s *Snapshot) Assignment(name string) *cluster.Assignment {
 
 // Scope gives a scope of routes by key, nil when there is none.
 func (s *Snapshot) Scope(key string) *route.Scope { return value[*route.Scope](s.Scopes, key) }
+
+// Host gives a discovered virtual host by key, nil when there is none.
+func (s *Snapshot) Host(key string) *route.Hosts { return value[*route.Hosts](s.Hosts, key) }
 
 // Extension gives a discovered configuration by key, nil when there is none.
 func (s *Snapshot) Extension(key string) *extension.Parsed {

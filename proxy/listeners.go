@@ -111,6 +111,7 @@ func (p *Proxy) buildContext() filters.BuildContext {
 		Draining:   p.draining.Load,
 		Routes:     func(name string) *route.Live { return &p.liveRoute(name).Live },
 		Scopes:     p.countedScopes,
+		Discover:   p.o.Discover,
 		Extensions: func(key string) *extension.Live { return &p.liveExtension(key).Live },
 		Secrets:    p.secrets.find, Keep: p.secrets.keep,
 	}

@@ -40,6 +40,7 @@ type Options struct {
 	Stats     *stats.Store
 	Loggers   func(path string) (filters.Sink, error) // files that access loggers write to
 	OwnMark   uint32                                  // SO_MARK of upstream sockets, so that interception leaves them alone
+	Discover  filters.Discoverer                      // asks the control plane for what requests need; nil asks nobody
 	Workers   int                                     // listening sockets per address, and event loops; 0: GOMAXPROCS
 	Node      filters.Node                            // who this process is
 	DrainTime time.Duration                           // how long removed listeners' connections may go on; 0: 600 s
@@ -86,7 +87,8 @@ type Proxy struct {
 // liveRoute is a route table that connection managers look at, by name.
 type liveRoute struct {
 	route.Live
-	from *config.Resource
+	from  *config.Resource
+	hosts map[*config.Resource]*route.VirtualHost // discovered ones, as part of from
 }
 
 // live is a running listener and what it was made of.
@@ -261,12 +263,9 @@ func removed(old, now map[string]*config.Resource) (names []string) {
 
 // applyRoutes swaps the tables that changed.
 func (p *Proxy) applyRoutes(s *config.Snapshot) {
+	hosts := hostsOf(s)
 	for name, r := range s.Routes {
-		l := p.liveRoute(name)
-		if l.from != r {
-			l.from = r
-			l.Store(s.Route(name))
-		}
+		p.liveRoute(name).swap(p, r, s.Route(name), hosts)
 	}
 	wanted := map[string]bool{}
 	for _, owners := range []map[string]*config.Resource{s.Listeners, s.Extensions, s.Scopes} {
@@ -284,7 +283,7 @@ func (p *Proxy) applyRoutes(s *config.Snapshot) {
 			continue
 		}
 		if l.from != nil {
-			l.from = nil
+			l.from, l.hosts = nil, nil
 			l.Store(nil)
 		}
 		if !wanted[name] {

@@ -66,6 +66,11 @@ func (s *Session) take(t *typeState, it *item) *slot {
 		t.slots[r.Name] = o
 	}
 	o.bad, o.gone, o.heard = nil, false, true
+	for _, a := range it.aliases {
+		if t.pins[a] != nil && a != r.Name {
+			t.aliases[a] = r.Name
+		}
+	}
 	if !it.heartbeat {
 		o.version = it.version
 	}

@@ -16,6 +16,7 @@ import (
 //
 //   - a cluster, when its endpoints are;
 //   - a route, when no cluster that it mentions is still warming for the first time;
+//   - a route that discovers virtual hosts, when these had a first answer; a virtual host as a route;
 //   - a scope, when its routes are;
 //   - an extension, when what it refers to is, likewise for the clusters it mentions;
 //   - a listener, when its routes and extensions are, likewise for the clusters it mentions itself, and after the first answer of CDS;
@@ -26,13 +27,15 @@ import (
 // The warming deadline ends every wait.
 func (s *Session) assemble() *config.Snapshot {
 	absent := s.warmClusters()
+	s.warmOwned(vhds, absent)
 	s.warmRoutes(absent)
 	s.warmOwned(srds, absent)
 	s.warmOwned(ecds, absent)
 	s.warmListeners(absent)
 	s.keepExtensions()
-	s.keepScopes()
+	s.keepAll(srds)
 	s.keepRoutes()
+	s.keepAll(vhds)
 	s.keepClusters()
 	s.keepEndpoints()
 	s.keepSecrets()
@@ -74,6 +77,9 @@ func (s *Session) warmRoutes(absent *nameSet) {
 				continue
 			}
 			if o.waits = ""; !o.expired {
+				o.waits = s.missing(o)
+			}
+			if o.waits == "" && !o.expired {
 				o.waits = s.warmingCluster(o.want, absent)
 			}
 			if o.waits == "" {
@@ -136,8 +142,8 @@ func (s *Session) missing(o *slot) string {
 		if ref.Late {
 			continue
 		}
-		if ref.TypeURL == ScopeType {
-			if w := s.missingScope(ref); w != "" && (o.live == nil || !slices.Contains(o.live.Refs, ref)) {
+		if ref.Name == "*" {
+			if w := s.missingAll(ref); w != "" && (o.live == nil || !slices.Contains(o.live.Refs, ref)) {
 				return w
 			}
 			continue
@@ -268,7 +274,7 @@ func (s *Session) keepClusters() {
 	if len(removed.names) == 0 {
 		return
 	}
-	for _, k := range [...]kind{lds, rds, srds, ecds} {
+	for _, k := range [...]kind{lds, rds, srds, vhds, ecds} {
 		for _, t := range s.ofKind(k) {
 			for _, user := range t.slots {
 				removed.each(user.next, func(name string) bool {
@@ -289,7 +295,7 @@ func (s *Session) commit() *config.Snapshot {
 	next, changed := *s.snapshot, false
 	for k, m := range [kinds]*map[string]*config.Resource{
 		rtds: &next.Runtime,
-		sds:  &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, srds: &next.Scopes, ecds: &next.Extensions,
+		sds:  &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, srds: &next.Scopes, vhds: &next.Hosts, ecds: &next.Extensions,
 	} {
 		same, n := true, 0
 		for _, t := range s.ofKind(kind(k)) {

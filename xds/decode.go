@@ -70,6 +70,7 @@ func (it *item) open(w *discoveryv3.Resource) error {
 	if it.name == "" {
 		it.name = w.GetResourceName().GetName()
 	}
+	it.aliases = w.GetAliases()
 	if w.GetTtl() != nil && it.ttl <= 0 {
 		return fmt.Errorf("discovery.v3.Resource: ttl: want more than 0, found %v", it.ttl)
 	}

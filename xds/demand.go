@@ -32,6 +32,7 @@ func (s *Session) unpin(ref extension.Ref) {
 		return
 	}
 	delete(t.pins, ref.Name)
+	delete(t.aliases, ref.Name)
 	t.stale, s.moved = true, true
 	if t.full && !t.wild {
 		s.remove(t, ref.Name)
@@ -57,6 +58,9 @@ func (s *Session) tell() {
 		}
 		for _, name := range slices.Sorted(maps.Keys(t.pins)) {
 			p, o := t.pins[name], t.slots[name]
+			if a, ok := t.aliases[name]; ok {
+				o = t.slots[a]
+			}
 			found := o != nil && o.live != nil
 			known := found || t.source < 0 || o != nil && o.want == nil && (o.gone || o.bad != nil)
 			if known && (!p.known || p.found != found) {

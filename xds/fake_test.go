@@ -37,7 +37,7 @@ func fakeAny(url, name string, words []string, kv map[string]string) *anypb.Any 
 		b = protowire.AppendString(b, v)
 	}
 	put(fakeName, name)
-	for _, k := range []string{"sds", "eds", "rds", "srds", "ecds", "other"} {
+	for _, k := range []string{"sds", "eds", "rds", "srds", "vhds", "ecds", "other"} {
 		for n := range strings.SplitSeq(kv[k], ",") {
 			if n != "" {
 				put(fakeRef, k+" "+n)

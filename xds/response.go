@@ -46,6 +46,7 @@ type item struct {
 	cause     error         // err without lines
 	version   string        // of the resource itself, in a delta response
 	ttl       time.Duration // its time to live; 0 is for ever
+	aliases   []string      // further names it was asked for by
 	heartbeat bool          // nothing but the name came: what is there stays
 	skip      bool          // not asked for, or told of by another item
 	todo      bool          // to be decoded
@@ -193,7 +194,10 @@ func (s *Session) look(t *typeState, r *response, i int, names []string) {
 	}
 	if it.heartbeat {
 		r.partial = true
-		if o := t.slots[it.name]; o == nil && !t.wild {
+		if t.k == vhds { // the answer to who asks for one that does not exist
+			it.skip = true
+			r.removed = append(r.removed, it.name)
+		} else if o := t.slots[it.name]; o == nil && !t.wild {
 			it.skip = true
 		} else if o == nil || o.want == nil {
 			it.err = errors.New("heartbeat for a resource that is not here")
@@ -230,6 +234,9 @@ func (it *item) identify(t *typeState) error {
 		return err
 	}
 	wrapper := it.name
+	if t.k == vhds && wrapper != "" { // a virtual host's own name is another thing
+		return nil
+	}
 	if o := t.slots[string(name)]; o != nil {
 		it.name = o.name
 	} else {
@@ -303,7 +310,7 @@ func (s *Session) decoded(w Decoded) {
 			it.err = err
 		case res == nil:
 			it.err = fmt.Errorf("not decoded")
-		case res.Name != it.name:
+		case t.k != vhds && res.Name != it.name:
 			it.err = fmt.Errorf("decoded under the name %q", res.Name)
 		default:
 			if res.Version, res.Static = r.version, false; r.delta {
@@ -315,7 +322,7 @@ func (s *Session) decoded(w Decoded) {
 			if res.Raw == nil {
 				res.Raw = it.any
 			}
-			it.res = res
+			res.Name, it.res = it.name, res
 		}
 	}
 	s.finish(t, r)

@@ -8,8 +8,9 @@ import (
 	"github.com/weirproxy/weir/config/route"
 )
 
-// missingScope says what a connection manager with scoped routes waits for: the first answer, then the scopes that wait themselves.
-func (s *Session) missingScope(ref extension.Ref) string {
+// missingAll says what one that refers to all resources of a type waits for, as a connection manager with scoped routes does: the
+// first answer, then those of it that wait themselves.
+func (s *Session) missingAll(ref extension.Ref) string {
 	t := s.typeFor(ref)
 	if t == nil || !t.heard {
 		return refWord(ref)
@@ -22,9 +23,9 @@ func (s *Session) missingScope(ref extension.Ref) string {
 	return ""
 }
 
-// keepScopes leaves the scopes of sources that are referred to. What was removed is gone at once.
-func (s *Session) keepScopes() {
-	for _, t := range s.ofKind(srds) {
+// keepAll leaves the resources of a type, scopes or virtual hosts, of sources that are referred to. What was removed is gone at once.
+func (s *Session) keepAll(k kind) {
+	for _, t := range s.ofKind(k) {
 		_, used := s.referred(t)["*"]
 		for _, o := range t.slots {
 			if o.want == nil || !used {

@@ -130,6 +130,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 		{"lds", n.Listeners, w.snap.Listeners},
 		{"rds", n.Routes, w.snap.Routes},
 		{"srds", n.Scopes, w.snap.Scopes},
+		{"vhds", n.Hosts, w.snap.Hosts},
 		{"ecds", n.Extensions, w.snap.Extensions},
 	} {
 		var l []string
@@ -153,7 +154,7 @@ func (w *world) printPublish(n *config.Snapshot) {
 }
 
 // optional are the types that scripts show only where they occur.
-var optional = map[string]bool{"rtds": true, "sds": true, "srds": true, "ecds": true}
+var optional = map[string]bool{"rtds": true, "sds": true, "srds": true, "vhds": true, "ecds": true}
 
 func (w *world) status() {
 	st := w.s.Status()

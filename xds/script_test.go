@@ -321,6 +321,9 @@ func (w *world) recvDelta(src int, url string, kv map[string]string, body []stri
 		} else if !slices.Contains(pos, "heartbeat") {
 			r.Resource = fakeAny(url, pos[0], pos[1:], kv)
 		}
+		if a := kv["alias"]; a != "" {
+			r.Aliases = strings.Split(a, ",")
+		}
 		resp.Resources = append(resp.Resources, r)
 	}
 	w.step(ReceivedDelta{Source: src, Response: resp})

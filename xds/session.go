@@ -88,10 +88,11 @@ type typeState struct {
 	answered bool   // it came, or is no longer waited for
 	restored bool   // what serves is the last known good, until the first answer
 	slots    map[string]*slot
-	wild     bool            // everything is subscribed to, besides names
-	pins     map[string]*pin // Subscribed
-	asks     []string        // see interest
-	stale    bool            // asks is to be made again
+	wild     bool              // everything is subscribed to, besides names
+	pins     map[string]*pin   // Subscribed
+	aliases  map[string]string // names that were asked for, and by which name their resource is here
+	asks     []string          // see interest
+	stale    bool              // asks is to be made again
 
 	// Of the current stream, cleared when it is lost.
 	nonce   string   // of the last response
@@ -156,7 +157,7 @@ func NewSession(o SessionOptions) *Session {
 }
 
 func newTypeState(k kind) *typeState {
-	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, wild: rows[k].full && len(rows[k].owner) == 0, pins: map[string]*pin{}}
+	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, wild: rows[k].full && len(rows[k].owner) == 0, pins: map[string]*pin{}, aliases: map[string]string{}}
 }
 
 // defaulted gives d, def when it is zero, and zero when it is negative.

@@ -37,6 +37,8 @@ const (
 	ExtensionType = config.ExtensionURL
 	RuntimeType   = config.RuntimeURL
 	ScopeType     = config.ScopeURL
+
+	VirtualHostType = config.VirtualHostURL
 )
 
 // kind numbers the resource types in the order they are applied: make before break (Envoy: eventual consistency considerations).
@@ -50,6 +52,7 @@ const (
 	lds
 	rds
 	srds
+	vhds
 	ecds
 	kinds
 )
@@ -74,6 +77,7 @@ var rows = [kinds]row{
 	lds:  {url: ListenerType, short: "lds", noun: "listener", full: true, rpc: listenerservice.ListenerDiscoveryService_StreamListeners_FullMethodName},
 	rds:  {url: RouteType, short: "rds", noun: "route", owner: []kind{lds, srds, ecds}, rpc: routeservice.RouteDiscoveryService_StreamRoutes_FullMethodName},
 	srds: {url: ScopeType, short: "srds", noun: "scope", full: true, owner: []kind{lds, ecds}, rpc: routeservice.ScopedRoutesDiscoveryService_StreamScopedRoutes_FullMethodName},
+	vhds: {url: VirtualHostType, short: "vhds", noun: "virtual host", full: true, owner: []kind{rds}, rpc: routeservice.VirtualHostDiscoveryService_DeltaVirtualHosts_FullMethodName},
 	ecds: {url: ExtensionType, short: "ecds", noun: "extension", owner: []kind{lds, ecds}, leaves: true, rpc: extensionservice.ExtensionConfigDiscoveryService_StreamExtensionConfigs_FullMethodName},
 }
 
@@ -98,6 +102,11 @@ func refWord(r extension.Ref) string {
 		return quote("SDS", r.Name)
 	case ScopeType:
 		return "SRDS"
+	case VirtualHostType:
+		if r.Name == "*" {
+			return "VHDS"
+		}
+		return quote("VHDS", r.Name)
 	case ExtensionType:
 		return quote("ECDS", r.Name)
 	case RuntimeType:

@@ -51,7 +51,7 @@ func (l *loaded) client(o *flags, opts xds.Options, r *reach) (*xds.Client, erro
 // comes from the aggregated stream.
 func (l *loaded) sources(opts *xds.Options, r *reach) error {
 	b := l.boot
-	aggregated := []xds.SourceType{{TypeURL: config.RuntimeURL}, {TypeURL: config.SecretURL}, {TypeURL: config.AssignmentURL}, {TypeURL: config.RouteURL}, {TypeURL: config.ScopeURL}, {TypeURL: config.ExtensionURL}}
+	aggregated := []xds.SourceType{{TypeURL: config.RuntimeURL}, {TypeURL: config.SecretURL}, {TypeURL: config.AssignmentURL}, {TypeURL: config.RouteURL}, {TypeURL: config.ScopeURL}, {TypeURL: config.VirtualHostURL}, {TypeURL: config.ExtensionURL}}
 	for _, f := range []struct {
 		name, url string
 		s         *bootstrap.Source

@@ -177,8 +177,10 @@ func (p *process) build() (err error) {
 	if p.o.interceptOn != "" || p.o.changed("intercept-own-mark") {
 		mark = p.o.intercept.ownMark
 	}
+	demand := xds.NewDemand()
 	p.proxy, err = proxy.New(proxy.Options{
 		Log: p.log, Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
+		Discover: demand,
 		Gradual:  p.o.drainStrategy == "gradual",
 		MaxConns: p.l.boot.MaxConnections, Runtime: p.l.runtime, Layers: p.l.boot.Runtime,
 		Node: filters.Node{ID: p.l.boot.Node.GetId(), Cluster: p.l.boot.Node.GetCluster()},
@@ -186,10 +188,14 @@ func (p *process) build() (err error) {
 	if err != nil {
 		return err
 	}
-	o := xds.Options{Apply: p.apply, Logger: p.log.Named("xds")}
+	o := xds.Options{Apply: p.apply, Logger: p.log.Named("xds"), Resolved: demand.Resolved}
 	if err := p.keepLastGood(&o); err != nil {
 		return err
 	}
 	p.xds, err = p.l.client(p.o, o, &reach{p.l.clusters, p.proxy.Clusters(), mark})
-	return err
+	if err != nil {
+		return err
+	}
+	demand.Serve(p.xds)
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
@@ -93,7 +94,10 @@ func (d *decoder) settings(errs *fielderr.List, rc *routev3.RouteConfiguration) 
 		errs.Add(fielderr.Index("internal_only_headers", i), match.HeaderName(n))
 		t.InternalOnlyHeaders = append(t.InternalOnlyHeaders, header.Intern(n))
 	}
-	refuse(errs, "vhds", rc.Vhds != nil)
+	if v := rc.Vhds; v != nil {
+		t.Discovers, t.From = true, core.DecodeSource(errs, "vhds.config_source", v.ConfigSource)
+		d.ctx.RequireFrom(VirtualHostURL, "*", t.From)
+	}
 	refuse(errs, "vhost_header", rc.VhostHeader != "")
 	refuse(errs, "ignore_path_parameters_in_path_matching", rc.IgnorePathParametersInPathMatching)
 	refuse(errs, "cluster_specifier_plugins", len(rc.ClusterSpecifierPlugins) > 0)
@@ -102,6 +106,7 @@ func (d *decoder) settings(errs *fielderr.List, rc *routev3.RouteConfiguration) 
 	d.request = mutations(errs, "request", rc.RequestHeadersToAdd, rc.RequestHeadersToRemove)
 	d.response = mutations(errs, "response", rc.ResponseHeadersToAdd, rc.ResponseHeadersToRemove)
 	d.filters = d.filterConfigs(errs, rc.TypedPerFilterConfig)
+	t.request, t.response, t.filters = d.request, d.response, d.filters
 
 	t.exact = make(map[string]*VirtualHost, len(rc.VirtualHosts))
 	d.names = make(map[string]bool, len(rc.VirtualHosts))

@@ -48,6 +48,9 @@ func DecodeScope(m *routev3.ScopedRouteConfiguration, rds extension.Source, ctx 
 	case rc != nil:
 		t, err := Decode(rc, ctx)
 		l.Add("route_configuration", err)
+		if t != nil && t.Discovers {
+			l.Addf("route_configuration.vhds", "not supported in a table that does not come by RDS")
+		}
 		s.Table = t
 	case s.RouteName == "":
 		l.Addf("route_configuration_name", "unset, and no route_configuration")

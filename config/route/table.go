@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/proxy/header"
 )
@@ -25,6 +26,13 @@ type Table struct {
 
 	// Lints are remarks on what is valid and hardly meant, each with its path.
 	Lints []string
+
+	// Discovers says that virtual hosts come by themselves too (vhds).
+	Discovers bool
+	From      extension.Source // where from
+
+	request, response *Mutations // of the table itself, for virtual hosts that come later
+	filters           []FilterConfig
 
 	exact          map[string]*VirtualHost // by lower-case domain
 	suffix, prefix wildcards

@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/filters/http/headermutation"
 	"github.com/weirproxy/weir/filters/http/healthcheck"
 	"github.com/weirproxy/weir/filters/http/localratelimit"
+	"github.com/weirproxy/weir/filters/http/ondemand"
 	"github.com/weirproxy/weir/filters/http/rbac"
 	"github.com/weirproxy/weir/filters/http/router"
 	"github.com/weirproxy/weir/filters/listener/httpinspector"
@@ -61,6 +62,7 @@ func Filters() []*extension.Factory {
 		grpcstats.Factory(),
 		localratelimit.Factory(),
 		headermutation.Factory(),
+		ondemand.Factory(),
 		router.Factory(),
 
 		// Access loggers and their filters.

@@ -198,6 +198,13 @@ func (s *Stream) ClearRoute() {
 	}
 }
 
+// Reroute forgets the route table as well: for a filter that waited until there is
+// another one.
+func (s *Stream) Reroute() {
+	s.ClearRoute()
+	s.table, s.scoped = nil, false
+}
+
 // SetWeight remembers the share that percentage routing chose.
 func (s *Stream) SetWeight(w *route.ClusterWeight) { s.weight = w }
 

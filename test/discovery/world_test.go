@@ -39,6 +39,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type world struct {
 	t     *testing.T
 	plane *plane
+	lazy  *lazy // in the place of plane
 	xds   *xds.Client
 	proxy *proxy.Proxy
 	store *stats.Store
@@ -54,20 +55,29 @@ type world struct {
 type options struct {
 	deadline time.Duration // of warming
 	sotw     bool          // state of the world instead of the incremental protocol
+	lazy     bool          // the control plane is lazy; run begins to ask it
 }
 
 func newWorld(t *testing.T, o options) *world {
 	w := &world{t: t, store: stats.NewStore(), changed: make(chan struct{}), http: &http.Transport{}}
 	t.Cleanup(w.http.CloseIdleConnections)
 	log := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()), logged{w}, zap.DebugLevel))
-	w.plane = newPlane(w)
+	addr := ""
+	if o.lazy {
+		w.lazy = newLazy(w)
+		addr = w.lazy.addr
+	} else {
+		w.plane = newPlane(w)
+		addr = w.plane.addr
+	}
 	var err error
-	w.proxy, err = proxy.New(proxy.Options{Log: log, Stats: w.store, DrainTime: time.Second, Workers: 1})
+	demand := xds.NewDemand()
+	w.proxy, err = proxy.New(proxy.Options{Log: log, Stats: w.store, DrainTime: time.Second, Workers: 1, Discover: demand})
 	w.must(err)
 	w.background(func(ctx context.Context) { _ = w.proxy.Run(ctx) })
 	dec := &config.Decoder{Registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), Mode: support.Degrade}
 	w.xds = xds.New(xds.Options{
-		Node: &corev3.Node{Id: "gw-1"}, ADS: &xds.ADS{Services: xds.Servers(w.plane.addr), Delta: !o.sotw},
+		Node: &corev3.Node{Id: "gw-1"}, ADS: &xds.ADS{Services: xds.Servers(addr), Delta: !o.sotw},
 		Decode: func(url string, a *anypb.Any) (*config.Resource, error) { return dec.Decode(url, a, false) },
 		Open: func(src extension.Source) (xds.Remote, error) {
 			return &xds.ADS{Services: xds.Servers(w.plane.addr), Delta: src.Delta}, nil
@@ -77,12 +87,18 @@ func newWorld(t *testing.T, o options) *world {
 			w.note(func() {})
 			return err
 		},
-		Logger: log, WarmingDeadline: o.deadline, RetryBase: time.Millisecond,
+		Logger: log, WarmingDeadline: o.deadline, RetryBase: time.Millisecond, Resolved: demand.Resolved,
 	})
-	w.background(func(ctx context.Context) { _ = w.xds.Run(ctx) })
+	demand.Serve(w.xds)
+	if !o.lazy {
+		w.run()
+	}
 	w.admin = admin.New(admin.Options{Log: log, Stats: w.store, Proxy: w.proxy, XDS: w.xds.Status}).Handler(false)
 	return w
 }
+
+// run begins to ask the control plane.
+func (w *world) run() { w.background(func(ctx context.Context) { _ = w.xds.Run(ctx) }) }
 
 func (w *world) must(err error) {
 	w.t.Helper()

@@ -61,6 +61,9 @@ func (p *play) listener(name string) object {
 		}}},
 	}
 	merge(hcm, p.object("hcm"))
+	if hcm["scoped_routes"] != nil {
+		delete(hcm, "route_config")
+	}
 	chain := object{"filters": append(slices.Clone(p.list("network")),
 		object{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm})}
 	if p.k.tls != "" {

@@ -19,7 +19,9 @@ func routes(l *fielderr.List, c *hcm.Config, m *hcmv3.HttpConnectionManager, ctx
 			l.Add("route_config", err)
 			return
 		}
-		c.Table = t
+		if c.Table = t; t.Discovers {
+			l.Addf("route_config.vhds", "not supported in a table that does not come by RDS")
+		}
 	case *hcmv3.HttpConnectionManager_Rds:
 		if r.Rds.RouteConfigName == "" {
 			l.Addf("rds.route_config_name", "unset")
