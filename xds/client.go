@@ -155,6 +155,13 @@ func (c *Client) Secrets() []SecretStatus {
 	return c.s.Secrets()
 }
 
+// Extensions gives what is counted of every discovered configuration of a filter, now.
+func (c *Client) Extensions() []SecretStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.s.Extensions()
+}
+
 // Subscribe asks for a resource by name, whether or not another one refers to it. Options.Resolved has the answer. It waits for Run, so
 // it must not be called from Apply, Decode or Resolved.
 func (c *Client) Subscribe(r extension.Ref) { c.post(c.ran, Subscribed{r}) }

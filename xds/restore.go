@@ -244,6 +244,9 @@ func (d Decode) restore(read func() (*lastgood.State, error)) Restored {
 	for _, t := range st.Types {
 		for _, a := range t.Resources {
 			r, err := d.one(t.TypeURL, a.Any)
+			if err == nil && t.TypeURL == VirtualHostType {
+				r.Name = a.Name // it has another one inside
+			}
 			if err == nil && r.Name != a.Name {
 				err = fmt.Errorf("decoded under the name %q", r.Name)
 			}

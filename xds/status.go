@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/extension"
 )
 
@@ -26,25 +27,50 @@ func (c *Counters) add(d Counters) {
 	c.FetchTimeout += d.FetchTimeout
 }
 
-// SecretStatus is what is counted of one secret.
+// SecretStatus is what is counted of one secret, or of one configuration of a filter.
 type SecretStatus struct {
-	Name string
-	Key  string // by which a snapshot has it
+	Name  string
+	Key   string // by which a snapshot has it
+	Types string // of a filter's: type URLs that it may have (extension.JoinTypes)
 	Counters
 }
 
 // Secrets gives what is counted of every secret that is asked for, by key.
-func (s *Session) Secrets() (out []SecretStatus) {
-	for _, t := range s.ofKind(sds) {
+func (s *Session) Secrets() []SecretStatus { return s.counted(sds) }
+
+// Extensions gives every configuration of a filter that is asked for, by key: see SecretStatus.
+func (s *Session) Extensions() []SecretStatus { return s.counted(ecds) }
+
+func (s *Session) counted(k kind) (out []SecretStatus) {
+	for _, t := range s.ofKind(k) {
 		for name, o := range t.slots {
 			if o.want == nil || !o.want.Static {
-				key := extension.Ref{TypeURL: t.url, Name: name, Source: t.from}.Key()
-				out = append(out, SecretStatus{name, key, o.counted})
+				ref := extension.Ref{TypeURL: t.url, Name: name, Source: t.from}
+				out = append(out, SecretStatus{Name: name, Key: ref.Key(), Types: s.typesOf(ref), Counters: o.counted})
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b SecretStatus) int { return cmp.Compare(a.Key, b.Key) })
 	return out
+}
+
+// typesOf gives the type URLs that a reference to an extension allows; "" when nothing refers to it.
+func (s *Session) typesOf(want extension.Ref) string {
+	for _, owner := range s.owners(s.typeFor(want)) {
+		for _, o := range owner.slots {
+			for _, r := range [...]*config.Resource{o.want, o.live} {
+				if r == nil {
+					continue
+				}
+				for _, ref := range r.Refs {
+					if ref.TypeURL == want.TypeURL && ref.Name == want.Name && ref.Source.Stream() == want.Source && ref.Types != "" {
+						return ref.Types
+					}
+				}
+			}
+		}
+	}
+	return ""
 }
 
 func (o *slot) count(c Counters) { o.counted.add(c) }

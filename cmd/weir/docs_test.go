@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	alsgrpc "github.com/weirproxy/weir/filters/accesslog/grpc"
 	"github.com/weirproxy/weir/filters/http/cors"
@@ -104,6 +105,12 @@ func TestStatsDocs(t *testing.T) {
 		{"control_plane.", "cmd/weir controlStats", stats.Names[controlStats]()},
 		{"cluster_manager.cds., listener_manager.lds., runtime., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
 		{"sds.<name>.", "cmd/weir secretStats", stats.Names[secretStats]()},
+		{
+			"extension_config_discovery.<kind>.<name>., where kind is http_filter, network_filter or tcp_listener_filter",
+			"cmd/weir extensionStats, filters.DiscoveryStats",
+			slices.Concat(stats.Names[extensionStats](), stats.Names[filters.DiscoveryStats]()),
+		},
+		{"http.<stat_prefix>.scoped_rds.<name>.", "proxy.ScopeStats", stats.Names[proxy.ScopeStats]()},
 		{"sds.<name>., sds.inline.", "proxy.SecretStats", stats.Names[proxy.SecretStats]()},
 		{"runtime.", "proxy/layers.Stats", stats.Names[layers.Stats]()},
 		{"listener_manager.", "proxy.Stats", stats.Names[proxy.Stats]()},

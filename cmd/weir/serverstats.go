@@ -51,11 +51,13 @@ const publishEvery = 500 * time.Millisecond
 func (p *process) publish(ctx context.Context) error {
 	pub := newPublisher(p.stats, p.xds.Stats())
 	secrets := newSecretPublisher(p.stats)
+	extensions := newExtensionPublisher(p.stats.Scope(""), p.l.registry)
 	t := time.NewTicker(publishEvery)
 	defer t.Stop()
 	for {
 		pub.publish(p.state.String())
 		secrets.publish(p.xds.Secrets())
+		extensions.publish(p.xds.Extensions())
 		select {
 		case <-ctx.Done():
 			return nil
