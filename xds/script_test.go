@@ -263,6 +263,10 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 	resp := &discoveryv3.DiscoveryResponse{TypeUrl: url, VersionInfo: kv["v"], Nonce: kv["n"], ControlPlane: serverOf(kv)}
 	for _, l := range body {
 		pos, kv := split(fields(l))
+		if pos[0] == "missing" {
+			resp.ResourceErrors = append(resp.ResourceErrors, missing(pos[1:], kv["why"])...)
+			continue
+		}
 		u := url
 		if t, ok := kv["type"]; ok {
 			u = urlOf(t)
@@ -282,6 +286,15 @@ func (w *world) recv(short string, kv map[string]string, body []string) {
 		resp.Resources = append(resp.Resources, a)
 	}
 	w.step(Received{Source: src, Response: resp})
+}
+
+func missing(names []string, why string) (out []*discoveryv3.ResourceError) {
+	for _, n := range names {
+		out = append(out, &discoveryv3.ResourceError{
+			ResourceName: &discoveryv3.ResourceName{Name: n}, ErrorDetail: &statuspb.Status{Message: why},
+		})
+	}
+	return out
 }
 
 func serverOf(kv map[string]string) *corev3.ControlPlane {
@@ -308,11 +321,7 @@ func (w *world) recvDelta(src int, url string, kv map[string]string, body []stri
 			resp.RemovedResources = append(resp.RemovedResources, pos[1:]...)
 			continue
 		case "missing":
-			for _, n := range pos[1:] {
-				resp.ResourceErrors = append(resp.ResourceErrors, &discoveryv3.ResourceError{
-					ResourceName: &discoveryv3.ResourceName{Name: n}, ErrorDetail: &statuspb.Status{Message: kv["why"]},
-				})
-			}
+			resp.ResourceErrors = append(resp.ResourceErrors, missing(pos[1:], kv["why"])...)
 			continue
 		}
 		r := &discoveryv3.Resource{Name: strings.TrimPrefix(pos[0], "nameless"), Version: kv["v"], Ttl: ttlOf(kv)}
