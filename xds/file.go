@@ -55,16 +55,18 @@ func (c *Client) followFile(ctx context.Context, source int, f File) error {
 	}
 	defer func() { _ = w.Close() }()
 	var last []byte // nil after a failure
+	told := ""      // the failure that was told last: other files of the folder may change all the time
 	for {
 		if err := w.Watch(f.folders()...); err != nil {
 			return err
 		}
 		switch data, r, err := f.read(last); {
+		case err != nil && err.Error() == told:
 		case err != nil:
-			last = nil
+			last, told = nil, err.Error()
 			c.post(ctx.Done(), FileFailed{source, err})
 		case r != nil:
-			last, r.Source = data, source
+			last, told, r.Source = data, "", source
 			c.post(ctx.Done(), *r)
 		}
 		if err := w.Next(ctx); err != nil {

@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/weirproxy/weir/config/filewatch"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/server"
 )
@@ -111,4 +113,31 @@ func TestFileBesideTheStream(t *testing.T) {
 	if len(w.now().Clusters) != 1 {
 		t.Errorf("clusters are %v", w.now().Clusters)
 	}
+}
+
+// A file that cannot be read is told once, however often its folder changes: the log itself may be written there.
+func TestFailureIsToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "cds.yaml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.connect(xds.Options{Files: []xds.File{{Path: file, Type: xds.SourceType{TypeURL: xds.ClusterType}}}})
+	failures := func() uint64 { return w.client.Stats().Type(xds.ClusterType).Failure.Load() }
+	w.wait("the failure", func() bool { return failures() == 1 })
+	for i := range 3 {
+		if err := os.WriteFile(filepath.Join(dir, "log"), []byte{byte(i)}, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pause := time.NewTimer(3 * filewatch.Quiet)
+		<-pause.C
+	}
+	if n := failures(); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	if err := os.WriteFile(file, []byte("resources: []"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("the repair", func() bool { return w.client.Stats().Type(xds.ClusterType).Success.Load() == 1 })
 }

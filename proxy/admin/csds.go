@@ -87,6 +87,8 @@ func resourcesOf(s *config.Snapshot, typeURL string) map[string]*config.Resource
 		return s.Routes
 	case config.ExtensionURL:
 		return s.Extensions
+	case config.ScopeURL:
+		return s.Scopes
 	}
 	return nil
 }
