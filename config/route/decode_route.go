@@ -185,7 +185,6 @@ func (d *decoder) direct(a *routev3.DirectResponseAction) (*DirectResponse, erro
 	if a.Status < 200 || a.Status > 599 {
 		errs.Addf("status", "%d is not between 200 and 599", a.Status)
 	}
-	refuse(&errs, "body_format", a.BodyFormat != nil)
 	if a.Body != nil {
 		b, err := d.source(a.Body)
 		errs.Add("body", err)

@@ -141,20 +141,25 @@ func TestSampleIsStable(t *testing.T) {
 	}
 }
 
+// What a control plane asks for and is not implemented logs everything; the support table says so.
+func TestUnsupportedFiltersLogEverything(t *testing.T) {
+	for _, x := range []string{"traceable_filter: {}", "extension_filter: {name: x}", "metadata_filter: {}", "log_type_filter: {}"} {
+		f, err := parsed(t, x)
+		if err != nil || !f.Logs(nil, nil) {
+			t.Errorf("%s: %v, %v", x, f, err)
+		}
+	}
+}
+
 func TestRefusedFilters(t *testing.T) {
 	for _, x := range []struct{ filter, want string }{
 		{"{}", "filter_specifier: unset"},
-		{"traceable_filter: {}", "traceable_filter: not supported"},
 		{"grpc_status_filter: {statuses: [0, 17]}", "grpc_status_filter.statuses[1]: unknown value 17"},
-		{"extension_filter: {name: x}", "extension_filter: not supported"},
-		{"metadata_filter: {}", "metadata_filter: not supported"},
-		{"log_type_filter: {}", "log_type_filter: not supported"},
 		{"status_code_filter: {comparison: {op: 9}}", "status_code_filter.comparison.value: unset\nstatus_code_filter.comparison.op: unknown value 9"},
 		{"and_filter: {filters: [{not_health_check_filter: {}}]}", "and_filter.filters: 1 filters, wanted at least 2"},
 		{
-			"or_filter: {filters: [{and_filter: {filters: [{traceable_filter: {}}, {}]}}, {header_filter: {header: {name: a b}}}]}",
-			"or_filter.filters[0].and_filter.filters[0].traceable_filter: not supported: there is no tracing\n" +
-				"or_filter.filters[0].and_filter.filters[1].filter_specifier: unset\n" +
+			"or_filter: {filters: [{and_filter: {filters: [{not_health_check_filter: {}}, {}]}}, {header_filter: {header: {name: a b}}}]}",
+			"or_filter.filters[0].and_filter.filters[1].filter_specifier: unset\n" +
 				"or_filter.filters[1].header_filter.header.name: not a header name: \"a b\"",
 		},
 		{"response_flag_filter: {flags: [UF, XX]}", `response_flag_filter.flags[1]: "XX" is not a response flag`},

@@ -31,17 +31,6 @@ func Factory() *extension.Factory {
 
 func parse(m *tlsv3.TlsInspector, _ *extension.Context) (*config, error) {
 	var l fielderr.List
-	for _, f := range []struct {
-		path string
-		set  bool
-	}{
-		{"enable_ja3_fingerprinting", m.GetEnableJa3Fingerprinting().GetValue()},
-		{"enable_ja4_fingerprinting", m.GetEnableJa4Fingerprinting().GetValue()},
-	} {
-		if f.set {
-			l.Addf(f.path, "not supported")
-		}
-	}
 	limit := fielderr.Uint32(m.GetMaxClientHelloSize(), sniff.DefaultHelloLimit)
 	if limit > sniff.MaxHelloLimit {
 		l.Addf("max_client_hello_size", "%d is more than %d", limit, sniff.MaxHelloLimit)
