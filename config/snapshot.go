@@ -43,6 +43,29 @@ func (s *Snapshot) All() []map[string]*Resource {
 	return []map[string]*Resource{s.Runtime, s.Secrets, s.Extensions, s.Clusters, s.Endpoints, s.Listeners, s.Routes, s.Scopes, s.Hosts}
 }
 
+// Of gives the resources of a type, nil when there is no such type.
+func (s *Snapshot) Of(typeURL string) *map[string]*Resource {
+	switch typeURL {
+	case RuntimeURL:
+		return &s.Runtime
+	case SecretURL:
+		return &s.Secrets
+	case ListenerURL:
+		return &s.Listeners
+	case RouteURL:
+		return &s.Routes
+	case ClusterURL:
+		return &s.Clusters
+	case AssignmentURL:
+		return &s.Endpoints
+	case ExtensionURL:
+		return &s.Extensions
+	case ScopeURL:
+		return &s.Scopes
+	}
+	return nil
+}
+
 // Listener gives a listener's model, nil when there is none.
 func (s *Snapshot) Listener(name string) *listener.Listener {
 	return value[*listener.Listener](s.Listeners, name)

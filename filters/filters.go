@@ -118,7 +118,8 @@ type BuildContext struct {
 	Name       string                          // the filter's name in its chain
 	Node       Node                            // who we are to control planes and log services
 	Draining   func() bool
-	Closing    <-chan struct{} // closed when what is being built is torn down
+	Note       func(*stream.Stream) // sees each request whose route is about to be looked for; nil: nobody does
+	Closing    <-chan struct{}      // closed when what is being built is torn down
 
 	// Secrets gives the live secret of a key of extension.Context.RequireFrom; it may be empty yet. Keep makes one of a secret
 	// that stands in the configuration itself: again reads it anew when its files change, until done (Closing) is closed.

@@ -108,7 +108,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 func (p *Proxy) buildContext() filters.BuildContext {
 	return filters.BuildContext{
 		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared, Node: p.o.Node,
-		Draining:   p.draining.Load,
+		Draining: p.draining.Load, Note: p.recent.Note,
 		Routes:     func(name string) *route.Live { return &p.liveRoute(name).Live },
 		Scopes:     p.countedScopes,
 		Discover:   p.o.Discover,

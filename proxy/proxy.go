@@ -27,6 +27,7 @@ import (
 	"github.com/weirproxy/weir/config/route"
 	values "github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/hcm/recent"
 	"github.com/weirproxy/weir/proxy/layers"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/netio"
@@ -67,6 +68,8 @@ type Proxy struct {
 
 	secrets *secrets
 	layers  *layers.Loader
+
+	recent *recent.Ring // set in New, never changed
 
 	ids    atomic.Uint64 // numbers connections
 	limit  *listener.Limit
@@ -117,7 +120,8 @@ func New(o Options) (*Proxy, error) {
 	}
 	root := o.Stats.Scope("")
 	p := &Proxy{
-		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
+		recent: recent.New(),
+		o:      o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
 		layers: layers.New(layers.Options{Log: o.Log, Stats: root, Layers: o.Layers, Registry: o.Runtime}),
@@ -137,6 +141,9 @@ func (p *Proxy) Clusters() *upstream.Manager { return p.up }
 
 // Runtime are the runtime layers.
 func (p *Proxy) Runtime() *layers.Loader { return p.layers }
+
+// Recent is a sample of the latest requests.
+func (p *Proxy) Recent() *recent.Ring { return p.recent }
 
 // Snapshot is the configuration in force.
 func (p *Proxy) Snapshot() *config.Snapshot { return p.snapshot.Load() }

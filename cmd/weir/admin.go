@@ -37,6 +37,7 @@ func (p *process) admin(ctx context.Context) error {
 		Log:  p.log, Stats: p.stats, Proxy: p.proxy, XDS: p.xds.Status, Runtime: p.proxy.Runtime(), State: p.state.String,
 		Bootstrap: p.l.boot.Proto, Node: p.l.boot.Node, Version: version, CommandLine: p.o.commandLine(), Started: time.Now(),
 		Level: p.level, Quit: p.quit, ReopenLogs: p.files.Reopen, Drain: p.drainListeners,
+		Decode: p.l.decoder(p.o).Decode,
 	})
 	return srv.Serve(ctx, ln)
 }

@@ -17,14 +17,19 @@ import (
 	"github.com/weirproxy/weir/xds"
 )
 
-// client makes the xDS client: static resources enter by the same door as those
-// of a control plane.
-func (l *loaded) client(o *flags, opts xds.Options, r *reach) (*xds.Client, error) {
+// decoder decodes what control planes send.
+func (l *loaded) decoder(o *flags) *config.Decoder {
 	mode := support.Degrade
 	if o.rejectUnknownDynamic {
 		mode = support.Strict
 	}
-	dec := &config.Decoder{Registry: l.registry, Runtime: l.runtime, Mode: mode, Secrets: secretNames(l.boot)}
+	return &config.Decoder{Registry: l.registry, Runtime: l.runtime, Mode: mode, Secrets: secretNames(l.boot)}
+}
+
+// client makes the xDS client: static resources enter by the same door as those
+// of a control plane.
+func (l *loaded) client(o *flags, opts xds.Options, r *reach) (*xds.Client, error) {
+	dec := l.decoder(o)
 	opts.Node, opts.Static = l.boot.Node, l.static
 	for _, r := range l.boot.Runtime {
 		if r.RTDS != nil {

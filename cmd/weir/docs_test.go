@@ -48,7 +48,7 @@ Flags are written ` + "`--flag value` or `--flag=value`" + `. All flags of Envoy
 | --- | --- |
 | 0 | done; ended by SIGTERM, SIGINT or ` + "`/quitquitquit`" + `; the configuration is valid |
 | 1 | bad flag, bad configuration, missing file, address in use: as Envoy |
-| 3 | a check found a problem (` + "`weir intercept status`" + `) |
+| 3 | a check found a problem (` + "`weir intercept status`" + `); a push would be rejected or lose requests (` + "`weir validate --against`" + `) |
 
 ## Signals
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,16 +14,35 @@ import (
 
 func validateCommand() *cobra.Command {
 	o := new(flags)
+	var admin, output string
 	c := &cobra.Command{
-		Use: "validate -c bootstrap.yaml", Short: "Check a configuration: every mistake, each at its line", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use: "validate -c bootstrap.yaml | --against ADMIN FILE-OR-FOLDER", Short: "Check a configuration: every mistake, each at its line; or what it would change in a running Weir",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
 			}
-			return validate(o, c.OutOrStdout(), c.ErrOrStderr())
+			switch {
+			case output != "text" && output != "json":
+				return fmt.Errorf("--output %q: want text or json", output)
+			case admin == "" && len(args) > 0:
+				return fmt.Errorf("%s: a bootstrap is named by -c; without, --against is needed", args[0])
+			case admin == "":
+				return validate(o, c.OutOrStdout(), c.ErrOrStderr())
+			}
+			path := o.configPath
+			if len(args) > 0 {
+				path = args[0]
+			}
+			if path == "" {
+				return errors.New("--against: which file or folder?")
+			}
+			return against(c.Context(), o, admin, path, output, c.OutOrStdout())
 		},
 	}
 	o.add(c.Flags())
+	c.Flags().StringVar(&admin, "against", "", "`address` of a running Weir's admin interface, host:port or a socket's path: say what the bootstrap, the file or the folder of resources would change there")
+	c.Flags().StringVar(&output, "output", "text", "text or json, of --against")
 	return c
 }
 

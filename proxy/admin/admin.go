@@ -30,6 +30,8 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/proxy"
+	"github.com/weirproxy/weir/proxy/explain/dryrun"
+	"github.com/weirproxy/weir/proxy/hcm/recent"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds"
@@ -41,6 +43,7 @@ type Source interface {
 	Clusters() *upstream.Manager
 	Listeners() []proxy.ListenerInfo
 	Secrets() []proxy.SecretInfo
+	Recent() *recent.Ring
 }
 
 // DrainOptions say how listeners are drained (Envoy: POST /drain_listeners).
@@ -74,6 +77,7 @@ type Options struct {
 	Level            zap.AtomicLevel // of the log; the zero AtomicLevel is none
 	Drain            func(DrainOptions)
 	Quit             func()
+	Decode           dryrun.Decode // of POST /dry_run; nil: it is not available
 	ReopenLogs       func()
 	FailHealthChecks func(failing bool) // POST /healthcheck/fail and ok; /ready follows them in any case
 

@@ -55,6 +55,9 @@ func endpoints() []endpoint {
 		{"/explain", !post, "where a connection and a request would go, and why", []param{
 			{"q", "The question, in JSON"}, format,
 		}, (*Server).explain},
+		{"/dry_run", post, "what a configuration would change: the body is a DiscoveryResponse, see weir validate --against", []param{
+			{"static", "The resources are those of a bootstrap"},
+		}, (*Server).dryRun},
 		{"/healthcheck/fail", post, "cause the server to fail health checks", nil, (*Server).fail},
 		{"/healthcheck/ok", post, "cause the server to pass health checks", nil, (*Server).recover},
 		{"/help", !post, "print out list of admin commands", nil, (*Server).help},
@@ -70,6 +73,7 @@ func endpoints() []endpoint {
 		{"/ready", !post, "print server state, return 200 if LIVE, otherwise return 503", []param{
 			{"verbose", "Say too when the last known good configuration serves"},
 		}, (*Server).ready},
+		{"/recent", !post, "a sample of the latest requests, and where they go now, as JSON", nil, (*Server).recent},
 		{"/reopen_logs", post, "reopen access logs", nil, (*Server).reopenLogs},
 		{"/reset_counters", post, "reset all counters to zero", nil, (*Server).resetCounters},
 		{"/runtime", !post, "print runtime values", nil, (*Server).runtime},

@@ -43,6 +43,7 @@ type Manager struct {
 	stats   *Stats
 	log     *zap.Logger
 	loggers []filters.AccessLogger
+	note    func(*stream.Stream) // nil: nobody wants to know
 	links   []link
 	slots   *stream.Slots
 
@@ -52,7 +53,7 @@ type Manager struct {
 // New builds a connection manager: its HTTP filters, its access loggers, and the
 // route table it looks at.
 func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
-	m := &Manager{cfg: cfg, rules: cfg.Rules, log: bc.Log}
+	m := &Manager{cfg: cfg, rules: cfg.Rules, note: bc.Note, log: bc.Log}
 	m.rules.Limits = m.rules.WithDefaults()
 	m.http2 = http2Options(cfg)
 	scope := bc.Stats.Scope("http", cfg.StatPrefix)

@@ -90,7 +90,7 @@ func (c *Cluster) unwatch(h *Host) {
 	}
 	h.checker = nil
 	k.stopped = true
-	k.task.stopped.Store(true)
+	c.m.tasks.stop(&k.task)
 	if k.busy {
 		k.cancel()
 		return

@@ -206,10 +206,10 @@ func (c *Cluster) close() {
 	defer c.mu.Unlock()
 	c.removed.Store(true)
 	for _, t := range c.tasks {
-		t.stopped.Store(true)
+		c.m.tasks.stop(t)
 	}
 	for _, t := range c.targets {
-		t.task.stopped.Store(true)
+		c.m.tasks.stop(t.task)
 	}
 	c.unwatchAll()
 	c.drainLocked()

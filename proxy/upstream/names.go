@@ -39,7 +39,7 @@ func named(cfg *cluster.Cluster) bool {
 func (c *Cluster) retarget(a *cluster.Assignment, now time.Time) {
 	old := map[string]*target{}
 	for _, t := range c.targets {
-		t.task.stopped.Store(true)
+		c.m.tasks.stop(t.task)
 		old[t.key()] = t
 	}
 	c.targets = nil

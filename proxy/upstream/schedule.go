@@ -43,6 +43,16 @@ func (s *schedule) add(t *task, due time.Time) {
 	}
 }
 
+// stop ends a task, and forgets it at once: what it holds may be much, and it may be due in a long time.
+func (s *schedule) stop(t *task) {
+	t.stopped.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := t.index; i >= 0 && i < len(s.tasks) && s.tasks[i] == t {
+		heap.Remove(&s.tasks, i)
+	}
+}
+
 func (s *schedule) poke() {
 	select {
 	case s.wake <- struct{}{}:
@@ -91,8 +101,9 @@ func (s *schedule) step(now time.Time) time.Time {
 		}
 		if next := t.run(now); !next.IsZero() {
 			s.mu.Lock()
-			t.due = next
-			heap.Push(&s.tasks, t)
+			if t.due = next; !t.stopped.Load() {
+				heap.Push(&s.tasks, t)
+			}
 			s.mu.Unlock()
 		}
 	}
@@ -120,6 +131,6 @@ func (h *taskHeap) Pop() any {
 	old := *h
 	t := old[len(old)-1]
 	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
+	*h, t.index = old[:len(old)-1], -1
 	return t
 }

@@ -28,7 +28,7 @@ func (c *Cluster) schedule(s *schedule, now time.Time) {
 		s.add(t, first)
 	}
 	for _, t := range c.tasks {
-		t.stopped.Store(true)
+		s.stop(t)
 	}
 	c.tasks = nil
 	cfg := c.cfg.Load()

@@ -81,7 +81,7 @@ var rules = []rule{
 // admin, which prints it. Load-balancing policies are built like filters: an
 // extension.Factory with its own parse step.
 var protos = []string{
-	"config/...", "xds/...", "filters/...", "proxy/upstream/lb", "proxy/admin/...", "cmd/...", "test/...",
+	"config/...", "xds/...", "filters/...", "proxy/upstream/lb", "proxy/admin/...", "proxy/explain/...", "cmd/...", "test/...",
 }
 
 // external says who alone may import a dependency, by prefix of its path.

@@ -71,7 +71,7 @@ func storm(t *testing.T, delta bool) {
 	if r := w.refusals(); len(r) > 0 {
 		t.Errorf("refused: %q", r)
 	}
-	if grown := int64(heap[1]) - int64(heap[0]); grown > 8<<20 {
+	if grown := int64(heap[1]) - int64(heap[0]); grown > 4<<20 {
 		t.Errorf("the heap grew by %d KiB in the last three quarters", grown>>10)
 	}
 	// Nothing is left of what came and went.
