@@ -65,6 +65,7 @@ func (s *Session) take(t *typeState, it *item) *slot {
 		o = &slot{name: r.Name, since: s.now}
 		t.slots[r.Name] = o
 	}
+	t.mark(o)
 	o.bad, o.gone, o.heard = nil, false, true
 	for _, a := range it.aliases {
 		if t.pins[a] != nil && a != r.Name {
@@ -81,8 +82,8 @@ func (s *Session) take(t *typeState, it *item) *slot {
 	if o.want == o.live || r == o.live { // it did not wait before, or no longer has to
 		o.since, o.expired, o.waits = s.now, false, ""
 	}
+	s.changed(t, o, o.want, r)
 	o.want = r
-	s.touched(t.k)
 	if len(r.Degraded) > 0 {
 		s.log(Warn, "%s: fields without effect: %s", quote(t.noun, r.Name), strings.Join(r.Degraded, ", "))
 	}
@@ -114,6 +115,7 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 		bad.raw = it.any.GetValue()
 	}
 	o.bad = bad
+	t.mark(o)
 	return text
 }
 
@@ -146,13 +148,14 @@ func (s *Session) remove(t *typeState, name string) {
 	if o == nil {
 		return
 	}
+	t.mark(o)
 	if o.bad = nil; o.want != nil && o.want.Static {
 		return
 	}
 	o.gone, o.heard, o.version, o.dies = true, true, "", time.Time{}
 	if (t.full || t.leaves) && o.want != nil {
+		s.changed(t, o, o.want, nil)
 		o.want, o.since, o.expired, o.waits = nil, s.now, false, ""
-		s.touched(t.k)
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Session) assemble() *config.Snapshot {
 func (s *Session) warmClusters() *nameSet {
 	absent := newNameSet()
 	for _, t := range s.ofKind(cds) {
-		for _, o := range t.slots {
+		for o := range t.work() {
 			o.next = o.live
 			if o.want == nil || o.want == o.live {
 				continue
@@ -71,7 +71,7 @@ func (s *Session) warmClusters() *nameSet {
 // warmRoutes decides which routes may serve. Whether one does depends on the listeners.
 func (s *Session) warmRoutes(absent *nameSet) {
 	for _, t := range s.ofKind(rds) {
-		for _, o := range t.slots {
+		for o := range t.work() {
 			o.next = o.live
 			if o.want == nil || o.want == o.live {
 				continue
@@ -93,7 +93,7 @@ func (s *Session) warmRoutes(absent *nameSet) {
 func (s *Session) warmListeners(absent *nameSet) {
 	t := s.types[lds]
 	arriving := ""
-	for _, o := range t.slots {
+	for o := range t.work() {
 		o.next = o.live
 		if o.want == nil || o.want == o.live {
 			continue
@@ -120,10 +120,11 @@ func (s *Session) warmListeners(absent *nameSet) {
 		for _, ref := range o.want.Refs { // late: its routes go in too, even those that wait for a cluster
 			if r := s.lookup(ref); r != nil && r.next == nil {
 				r.next = r.want
+				s.typeFor(ref).mark(r)
 			}
 		}
 	}
-	for _, o := range t.slots {
+	for o := range t.work() {
 		if o.want != nil || o.live == nil {
 			continue
 		}
@@ -223,8 +224,8 @@ func (s *Session) referred(t *typeState) map[string]struct{} {
 // keepRoutes leaves the routes that a serving listener refers to.
 func (s *Session) keepRoutes() {
 	for _, t := range s.ofKind(rds) {
-		used := s.referred(t)
-		for _, o := range t.slots {
+		used := s.references(t)
+		for o := range t.work() {
 			if _, ok := used[o.name]; !ok && (o.want == nil || !o.want.Static) {
 				o.next = nil
 			}
@@ -235,8 +236,8 @@ func (s *Session) keepRoutes() {
 // keepEndpoints gives every serving cluster its endpoints, at once.
 func (s *Session) keepEndpoints() {
 	for _, t := range s.ofKind(eds) {
-		used := s.referred(t)
-		for _, o := range t.slots {
+		used := s.references(t)
+		for o := range t.work() {
 			o.next = nil
 			if _, ok := used[o.name]; ok {
 				o.next = o.want
@@ -248,7 +249,7 @@ func (s *Session) keepEndpoints() {
 // keepSecrets gives everything that serves its secrets, at once. A secret of the bootstrap is there in any case.
 func (s *Session) keepSecrets() {
 	for _, t := range s.ofKind(sds) {
-		used := s.referred(t)
+		used := s.references(t)
 		for _, o := range t.slots {
 			o.next = nil
 			if _, ok := used[o.name]; ok || o.want != nil && o.want.Static {
@@ -262,7 +263,7 @@ func (s *Session) keepSecrets() {
 func (s *Session) keepClusters() {
 	removed := newNameSet()
 	for _, t := range s.ofKind(cds) {
-		for _, o := range t.slots {
+		for o := range t.work() {
 			if o.want == nil && o.live != nil {
 				o.next, o.waits = nil, ""
 				if !o.expired {
@@ -281,6 +282,7 @@ func (s *Session) keepClusters() {
 					o := s.cluster(name)
 					if w := "removal while " + quote(t.noun, user.name) + " uses it"; o.waits == "" || w < o.waits {
 						o.next, o.waits = o.live, w
+						s.types[cds].mark(s.types[cds].slots[name])
 					}
 					return true
 				})
@@ -297,39 +299,63 @@ func (s *Session) commit() *config.Snapshot {
 		rtds: &next.Runtime,
 		sds:  &next.Secrets, cds: &next.Clusters, eds: &next.Endpoints, lds: &next.Listeners, rds: &next.Routes, srds: &next.Scopes, vhds: &next.Hosts, ecds: &next.Extensions,
 	} {
-		same, n := true, 0
-		for _, t := range s.ofKind(kind(k)) {
-			for _, o := range t.slots {
-				same = same && o.next == o.live
-			}
-			n += len(t.slots)
-		}
-		if same {
-			continue
-		}
-		changed = true
-		s.touched(kind(k))
-		*m = make(map[string]*config.Resource, n)
-		for _, t := range s.ofKind(kind(k)) {
-			for name, o := range t.slots {
-				if o.live != o.next {
-					o.updated = s.now
-				}
-				if o.live = o.next; o.live != nil {
-					if key := t.key(name); (*m)[key] == nil {
-						(*m)[key] = o.live
-					}
-				}
-				if o.live == o.want {
-					o.expired, o.waits = false, ""
-				}
-			}
+		if s.commitKind(kind(k), m) {
+			changed = true
 		}
 	}
 	if !changed {
 		return nil
 	}
 	return &next
+}
+
+// commitKind does so for the resources of a kind, and tells whether there was a change.
+func (s *Session) commitKind(k kind, m *map[string]*config.Resource) (changed bool) {
+	all := s.ofKind(k)
+	var names []string // whose resource changes, when one state has them all
+	for _, t := range all {
+		for o := range t.work() {
+			if o.next != o.live {
+				s.changed(t, o, o.live, o.next)
+				names = append(names, o.name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return false
+	}
+	for _, t := range all {
+		for o := range t.work() {
+			if o.live != o.next {
+				o.updated = s.now
+			}
+			if o.live = o.next; o.live == o.want {
+				o.expired, o.waits = false, ""
+			}
+		}
+	}
+	if len(all) > 1 { // one name may come from several places: the first counts
+		*m = map[string]*config.Resource{}
+		for _, t := range all {
+			for name, o := range t.slots {
+				if key := t.key(name); o.live != nil && (*m)[key] == nil {
+					(*m)[key] = o.live
+				}
+			}
+		}
+		return true
+	}
+	if *m = maps.Clone(*m); *m == nil {
+		*m = make(map[string]*config.Resource, len(names))
+	}
+	for _, name := range names {
+		if live := all[0].slots[name].live; live != nil {
+			(*m)[all[0].key(name)] = live
+		} else {
+			delete(*m, all[0].key(name))
+		}
+	}
+	return true
 }
 
 // key is by what the data plane knows a resource. Clusters are known by name, wherever they come from.
@@ -344,19 +370,29 @@ func (t *typeState) key(name string) string {
 func (s *Session) sweep() {
 	s.moveSources()
 	for _, t := range s.types {
+		again := t.stale || t.all || t.few()
 		names := s.interest(t)
-		for _, n := range names {
-			if t.slots[n] == nil {
-				t.slots[n] = &slot{name: n, since: s.now}
+		if again || t.lacking {
+			for _, n := range names {
+				if t.slots[n] == nil {
+					t.slots[n] = &slot{name: n, since: s.now}
+				}
+			}
+			t.lacking = false
+		}
+		look := t.work()
+		if again {
+			look = maps.Values(t.slots)
+		}
+		for o := range look {
+			if o.live != nil || o.want != nil && (o.want.Static || t.full) || o.bad != nil && t.wild {
+				continue
+			}
+			if _, asked := slices.BinarySearch(names, o.name); !asked {
+				t.forget(o)
 			}
 		}
-		maps.DeleteFunc(t.slots, func(n string, o *slot) bool {
-			if o.live != nil || o.want != nil && (o.want.Static || t.full) || o.bad != nil && t.wild {
-				return false
-			}
-			_, asked := slices.BinarySearch(names, n)
-			return !asked
-		})
+		t.rest()
 	}
 }
 
@@ -408,7 +444,7 @@ func (s *Session) patience(o *slot) (d time.Duration) {
 func (s *Session) arm() {
 	var first time.Time
 	for _, t := range s.types {
-		for _, o := range t.slots {
+		for o := range t.work() {
 			if d := s.deadline(t, o); !d.IsZero() && (first.IsZero() || d.Before(first)) {
 				first = d
 			}
@@ -429,7 +465,7 @@ func (s *Session) expire() {
 	s.warmAt = time.Time{}
 	for _, t := range s.types {
 		var late []*slot
-		for _, o := range t.slots {
+		for o := range t.work() {
 			if d := s.deadline(t, o); !d.IsZero() && !d.After(s.now) {
 				late = append(late, o)
 			}

@@ -21,7 +21,7 @@ func (s *Session) pin(ref extension.Ref) {
 	}
 	t := s.typeFor(ref)
 	t.pins[ref.Name] = &pin{}
-	t.stale = true
+	t.restart()
 	s.settle()
 }
 
@@ -33,7 +33,8 @@ func (s *Session) unpin(ref extension.Ref) {
 	}
 	delete(t.pins, ref.Name)
 	delete(t.aliases, ref.Name)
-	t.stale, s.moved = true, true
+	t.restart()
+	s.moved = true
 	if t.full && !t.wild {
 		s.remove(t, ref.Name)
 	}

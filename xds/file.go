@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -56,14 +57,16 @@ func (c *Client) followFile(ctx context.Context, source int, f File) error {
 	defer func() { _ = w.Close() }()
 	var last []byte // nil after a failure
 	told := ""      // the failure that was told last: other files of the folder may change all the time
+	var known *pieces
+	w.Moves = f.Type.TypeURL != SecretType // what is moved into place is whole; of secrets there may be another half
 	for {
 		if err := w.Watch(f.folders()...); err != nil {
 			return err
 		}
-		switch data, r, err := f.read(last); {
+		switch data, r, err := f.read(last, &known); {
 		case err != nil && err.Error() == told:
 		case err != nil:
-			last, told = nil, err.Error()
+			last, known, told = nil, nil, err.Error()
 			c.post(ctx.Done(), FileFailed{source, err})
 		case r != nil:
 			last, told, r.Source = data, "", source
@@ -84,14 +87,22 @@ func (f *File) folders() []string {
 	return dirs
 }
 
-// read gives what a file holds, nil when that is what it held last.
-func (f *File) read(last []byte) ([]byte, *Received, error) {
+// read gives what a file holds, nil when that is what it held last. known is what its resources were, and becomes what they are.
+func (f *File) read(last []byte, known **pieces) ([]byte, *Received, error) {
 	data, err := os.ReadFile(f.Path)
 	if err != nil || last != nil && bytes.Equal(data, last) {
 		return data, nil, err
 	}
 	r := &Received{}
+	if r.Response, *known = (*known).read(data); r.Response != nil {
+		f.complete(r.Response, data)
+		r.Where = lines(*f, data)
+		return data, r, nil
+	}
 	r.Response, r.Where, err = parseFile(*f, data)
+	if err == nil && f.Type.TypeURL != SecretType {
+		*known = newPieces(data, r.Response)
+	}
 	return data, r, err
 }
 
@@ -113,12 +124,17 @@ func parseFile(f File, data []byte) (*discoveryv3.DiscoveryResponse, func(int, e
 		}
 		where = func(i int, err error) error { return located(rs[i].Index, "", err) }
 	} else {
-		x, err := yamlproto.Unmarshal(data, r, o)
-		if err != nil {
+		if _, err := yamlproto.Unmarshal(data, r, o); err != nil {
 			return nil, nil, err
 		}
-		where = func(i int, err error) error { return located(x, fielderr.Index("resources", i), err) }
+		where = lines(f, data)
 	}
+	f.complete(r, data)
+	return r, where, nil
+}
+
+// complete puts in what may be left out.
+func (f *File) complete(r *discoveryv3.DiscoveryResponse, data []byte) {
 	if r.TypeUrl == "" {
 		r.TypeUrl = f.Type.TypeURL
 	}
@@ -127,7 +143,16 @@ func parseFile(f File, data []byte) (*discoveryv3.DiscoveryResponse, func(int, e
 		_, _ = h.Write(data)
 		r.VersionInfo = strconv.FormatUint(h.Sum64(), 16)
 	}
-	return r, where, nil
+}
+
+// lines finds the lines of mistakes. The file is read again for that: the places of everything in a large one are many times as long
+// as the file.
+func lines(f File, data []byte) func(int, error) error {
+	index := sync.OnceValue(func() *yamlproto.Index {
+		x, _ := yamlproto.Unmarshal(data, &discoveryv3.DiscoveryResponse{}, yamlproto.Options{File: f.Path})
+		return x
+	})
+	return func(i int, err error) error { return located(index(), fielderr.Index("resources", i), err) }
 }
 
 // located gives each mistake of a resource its line; at is where the index has it.

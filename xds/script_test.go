@@ -115,6 +115,7 @@ type world struct {
 	todo   []DecodeItems
 	saved  Restored // answers Restore
 	b      strings.Builder
+	steps  int
 }
 
 func (w *world) command(line string, body []string) {
@@ -338,7 +339,16 @@ func (w *world) recvDelta(src int, url string, kv map[string]string, body []stri
 	w.step(ReceivedDelta{Source: src, Response: resp})
 }
 
-func (w *world) step(h Happening) { w.act(w.s.Step(Event{w.now, h})) }
+func (w *world) step(h Happening) {
+	actions := w.s.Step(Event{w.now, h})
+	if w.steps++; w.steps%3 == 0 { // not every time: it may repair what is wrong
+		timers, err := w.s.recheck()
+		if actions = append(actions, timers...); err != nil {
+			fmt.Fprintf(&w.b, "not all that changed was looked at after %T: %v\n", h, err)
+		}
+	}
+	w.act(actions)
+}
 
 // advance moves the clock and fires what runs out on the way.
 func (w *world) advance(d time.Duration) {

@@ -93,6 +93,15 @@ type typeState struct {
 	aliases  map[string]string // names that were asked for, and by which name their resource is here
 	asks     []string          // see interest
 	stale    bool              // asks is to be made again
+	fresh    []string          // names to be put into asks
+	lacking  bool              // not all of asks have slots
+
+	// See work.go.
+	marked map[*slot]struct{}
+	all    bool                // as if all were marked
+	used   map[string]struct{} // see references; nil is to be made
+	sum    tally               // of all slots
+	looks  int                 // slots that were looked at, ever
 
 	// Of the current stream, cleared when it is lost.
 	nonce   string   // of the last response
@@ -131,6 +140,7 @@ type slot struct {
 	dies     time.Time        // when it runs out; zero is never
 	bad      *ResourceError   // why the version offered last was refused
 	updated  time.Time        // when live changed
+	counts   tally            // as they are in typeState.sum
 	counted  Counters         // of this one: Envoy counts every secret's subscription by itself
 }
 
@@ -157,7 +167,7 @@ func NewSession(o SessionOptions) *Session {
 }
 
 func newTypeState(k kind) *typeState {
-	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, wild: rows[k].full && len(rows[k].owner) == 0, pins: map[string]*pin{}, aliases: map[string]string{}}
+	return &typeState{row: rows[k], k: k, source: -1, slots: map[string]*slot{}, all: true, wild: rows[k].full && len(rows[k].owner) == 0, pins: map[string]*pin{}, aliases: map[string]string{}}
 }
 
 // defaulted gives d, def when it is zero, and zero when it is negative.
@@ -206,6 +216,7 @@ func (s *Session) start() {
 	for _, r := range s.o.Static {
 		if k, ok := kindOf(r.Raw.GetTypeUrl()); ok {
 			s.types[k].slots[r.Name] = &slot{name: r.Name, want: r, since: s.now}
+			s.types[k].all = true
 			s.touched(k)
 		} else {
 			s.log(Error, "static resource %q of type %q is not supported", r.Name, r.Raw.GetTypeUrl())
@@ -357,6 +368,7 @@ func (s *Session) timer(id string) {
 // serves and in the one that is to serve, and what was asked for. The slice is never changed.
 func (s *Session) interest(t *typeState) []string {
 	if !t.stale {
+		t.admit()
 		return t.asks
 	}
 	set := s.addRoots(t, t.pinned())
@@ -382,7 +394,7 @@ func (s *Session) interest(t *typeState) []string {
 		o := t.slots[name]
 		return o != nil && o.want != nil && o.want.Static
 	})
-	t.asks, t.stale = slices.Sorted(maps.Keys(set)), false
+	t.asks, t.stale, t.all, t.fresh = slices.Sorted(maps.Keys(set)), false, true, nil
 	return t.asks
 }
 
@@ -390,7 +402,7 @@ func (s *Session) interest(t *typeState) []string {
 func (s *Session) touched(owner kind) {
 	for _, t := range s.types {
 		if slices.Contains(t.owner, owner) {
-			t.stale = true
+			t.restart()
 		}
 	}
 	s.moved = true

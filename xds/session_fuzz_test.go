@@ -142,6 +142,7 @@ func randomResponse(r *rand.Rand) *discoveryv3.DiscoveryResponse {
 
 // probe is a session whose every step is checked.
 type probe struct {
+	steps    int
 	t        *testing.T
 	s        *Session
 	now      time.Time
@@ -263,7 +264,14 @@ func deltaOf(r *discoveryv3.DiscoveryResponse, all bool) *discoveryv3.DeltaDisco
 }
 
 func (p *probe) step(h Happening) {
-	for _, a := range p.s.Step(Event{p.now, h}) {
+	actions := p.s.Step(Event{p.now, h})
+	if p.steps++; p.steps%3 == 0 { // not every time: it may repair what is wrong
+		timers, err := p.s.recheck()
+		if actions = append(actions, timers...); err != nil {
+			p.t.Errorf("not all that changed was looked at after %T: %v", h, err)
+		}
+	}
+	for _, a := range actions {
 		switch a := a.(type) {
 		case DecodeItems:
 			p.step(Decoded{a.TypeURL, a.Seq, Decode(fakeDecode).all(a.TypeURL, a.Items)})

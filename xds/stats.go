@@ -54,18 +54,10 @@ func (st *Stats) publish(s *Session) {
 			if !s.lastGood.Saved.IsZero() {
 				lastGood += uint64(t.countRestored())
 			}
-			for _, o := range t.slots {
-				if o.bad != nil {
-					bad++
-				}
-				if o.waits != "" {
-					warming++
-				}
-				if o.live != nil {
-					active++
-					degraded += uint64(len(o.live.Degraded))
-				}
-			}
+			bad += uint64(t.sum.bad)
+			active += uint64(t.sum.active)
+			warming += uint64(t.sum.warming)
+			degraded += uint64(t.sum.degraded)
 		}
 		n.Attempt.Store(sum.Attempt)
 		n.Success.Store(sum.Success)

@@ -7,6 +7,7 @@ package filewatch
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +29,9 @@ const mask = unix.IN_CLOSE_WRITE | unix.IN_MODIFY | unix.IN_CREATE | unix.IN_DEL
 
 // A Watcher watches folders for one goroutine.
 type Watcher struct {
+	// Moves has Next return as soon as something was moved into a folder: who moves a file into place is done with it.
+	Moves bool
+
 	f       *os.File
 	watched map[int]struct{} // watch descriptors
 	buf     [4096]byte
@@ -86,7 +90,8 @@ func (w *Watcher) Next(ctx context.Context) error {
 			<-interrupted // else it may interrupt the next call
 		}
 	}()
-	if err := w.read(ctx, time.Time{}); err != nil {
+	moved, err := w.read(ctx, time.Time{})
+	if err != nil || moved {
 		return err
 	}
 	for end := time.Now().Add(Longest); ; {
@@ -94,7 +99,9 @@ func (w *Watcher) Next(ctx context.Context) error {
 		if until.After(end) {
 			return ctx.Err()
 		}
-		switch err := w.read(ctx, until); {
+		switch moved, err := w.read(ctx, until); {
+		case moved:
+			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
 		case err != nil:
@@ -103,20 +110,33 @@ func (w *Watcher) Next(ctx context.Context) error {
 	}
 }
 
-// read waits for events until a time and forgets them.
-func (w *Watcher) read(ctx context.Context, until time.Time) error {
+// read waits for events until a time and forgets them. With Moves it tells whether the last was that something was moved here.
+func (w *Watcher) read(ctx context.Context, until time.Time) (moved bool, err error) {
 	if err := w.f.SetReadDeadline(until); err != nil {
-		return fmt.Errorf("watch files: %w", err)
+		return false, fmt.Errorf("watch files: %w", err)
 	}
 	if ctx.Err() != nil { // its end may have come before the deadline was set
-		return ctx.Err()
+		return false, ctx.Err()
 	}
-	_, err := w.f.Read(w.buf[:])
+	n, err := w.f.Read(w.buf[:])
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return false, ctx.Err()
 	case err != nil:
-		return fmt.Errorf("watch files: %w", err)
+		return false, fmt.Errorf("watch files: %w", err)
 	}
-	return nil
+	return w.Moves && movedLast(w.buf[:n]), nil
+}
+
+// movedLast tells whether the last of some events (inotify_event(7): wd, mask, cookie, len, name) is IN_MOVED_TO.
+func movedLast(b []byte) (moved bool) {
+	for len(b) >= unix.SizeofInotifyEvent {
+		moved = binary.NativeEndian.Uint32(b[4:])&unix.IN_MOVED_TO != 0
+		next := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:]))
+		if next > len(b) {
+			break
+		}
+		b = b[next:]
+	}
+	return moved
 }

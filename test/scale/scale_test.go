@@ -107,7 +107,7 @@ func (b *bench) run(t *testing.T, n int, api string, sh shape) {
 		{"one cluster changed", tg[2], &b.w.cluster, func() func() { return b.cluster(t) }},
 	} {
 		var took []time.Duration
-		b.profile(t, x.name, 4)
+		b.profile(t, x.name, 1)
 		cpu := b.p.cpu()
 		for range *rounds {
 			for _, word := range []string{"two", "one"} {
@@ -152,7 +152,7 @@ func (b *bench) start(t *testing.T, n int, api string, sh shape) {
 		t.Fatal(err)
 	}
 	b.p = start(t, b.name, b.bin, boot)
-	b.profile(t, "start", 2)
+	b.profile(t, "start", 1)
 	b.f.ms("start to the first answer", b.c.until(t, b.p, b.p.at, b.w.target(b.w.last()), "one", limit))
 	b.f.ms("  CPU of it", b.p.cpu())
 	b.f.add("RSS at the first answer", "MiB", b.p.memory("VmRSS"))
