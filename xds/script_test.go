@@ -342,8 +342,8 @@ func (w *world) recvDelta(src int, url string, kv map[string]string, body []stri
 func (w *world) step(h Happening) {
 	actions := w.s.Step(Event{w.now, h})
 	if w.steps++; w.steps%3 == 0 { // not every time: it may repair what is wrong
-		timers, err := w.s.recheck()
-		if actions = append(actions, timers...); err != nil {
+		more, err := w.s.recheck()
+		if actions = append(actions, more...); err != nil {
 			fmt.Fprintf(&w.b, "not all that changed was looked at after %T: %v\n", h, err)
 		}
 	}

@@ -266,8 +266,8 @@ func deltaOf(r *discoveryv3.DiscoveryResponse, all bool) *discoveryv3.DeltaDisco
 func (p *probe) step(h Happening) {
 	actions := p.s.Step(Event{p.now, h})
 	if p.steps++; p.steps%3 == 0 { // not every time: it may repair what is wrong
-		timers, err := p.s.recheck()
-		if actions = append(actions, timers...); err != nil {
+		more, err := p.s.recheck()
+		if actions = append(actions, more...); err != nil {
 			p.t.Errorf("not all that changed was looked at after %T: %v", h, err)
 		}
 	}
