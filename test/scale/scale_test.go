@@ -165,7 +165,7 @@ func (b *bench) start(t *testing.T, n int, api string, sh shape) {
 
 func (b *bench) table(t *testing.T) func() {
 	if b.plane == nil {
-		b.w.write(t, "lds.json", 2, b.w.listeners())
+		b.w.write(t, "rds.json", 2, b.w.tables())
 		return b.w.move
 	}
 	ms := b.w.tables()
@@ -191,6 +191,7 @@ func (b *bench) cluster(t *testing.T) func() {
 
 func (b *bench) files(t *testing.T) func() {
 	b.w.write(t, "cds.json", 1, b.w.clusters())
+	b.w.write(t, "rds.json", 1, b.w.tables())
 	b.w.write(t, "lds.json", 1, b.w.listeners())
 	return b.w.move
 }

@@ -33,7 +33,7 @@ type world struct {
 	shape   shape
 	origins [2]int // ports of those that answer "one" and "two"
 	ports   []int  // of the listeners
-	file    string // folder of the files of listeners, with their routes, and of clusters, with their endpoints; "" is ADS
+	file    string // folder of the files of listeners, routes, and clusters with their endpoints; "" is ADS
 	moves   []func()
 
 	// Versions. Zero values are the first one.
@@ -171,7 +171,9 @@ func (w *world) listener(k int) *listenerv3.Listener {
 		}},
 	}
 	if w.file != "" {
-		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: w.tables()[k].(*routev3.RouteConfiguration)}
+		hcm.GetRds().ConfigSource = &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_PathConfigSource{
+			PathConfigSource: &corev3.PathConfigSource{Path: w.file + "/rds.json"},
+		}}
 	}
 	return &listenerv3.Listener{
 		Name: fmt.Sprint("in-", k), Address: address("127.0.0.1", w.ports[k]),
