@@ -28,8 +28,10 @@ type Decoder struct {
 	Registry *extension.Registry
 	// Runtime has the keys that what is decoded reads; nil: all have their defaults.
 	Runtime *runtime.Registry
-	// Mode is what to do with unsupported fields of dynamic resources. Static ones are held to support.Reject at least.
-	Mode support.Mode
+	// Mode is what to do with unsupported fields of dynamic resources. Static ones are held to support.Reject at least, unless
+	// LenientStatic holds them to Mode as it is.
+	Mode          support.Mode
+	LenientStatic bool
 	// Secrets names the secrets of the bootstrap: references without sds_config may name no other.
 	Secrets []string
 
@@ -78,7 +80,7 @@ func (d *Decoder) check(e *Error, m proto.Message) (degraded []string) {
 		e.add(fieldError(v.Path, errors.New(v.Message)))
 	}
 	mode := d.Mode
-	if d.static && mode != support.Strict {
+	if d.static && !d.LenientStatic && mode != support.Strict {
 		mode = support.Reject
 	}
 	for _, f := range support.Check(m, e.Name, mode) {
