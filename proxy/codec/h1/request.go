@@ -74,7 +74,9 @@ func parseRequest(raw []byte, h *header.Headers, m *Message, r *RequestRules) er
 	if m.Scheme.n > 0 {
 		h.AddPseudo(header.Scheme, m.Scheme.off, m.Scheme.n)
 	}
-	h.AddPseudo(header.Path, m.Path.off, m.Path.n)
+	if m.Path.n > 0 { // CONNECT has none
+		h.AddPseudo(header.Path, m.Path.off, m.Path.n)
+	}
 	return nil
 }
 
