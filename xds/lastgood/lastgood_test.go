@@ -244,8 +244,9 @@ func TestKeeper(t *testing.T) {
 		for range 100 { // many pushes are one file
 			k.Offer(&config.Snapshot{})
 		}
-		k.Offer(w)
+		w = world(t)
 		delete(w.Clusters, "again")
+		k.Offer(w)
 		if pass(2 * time.Second); count() != 3 {
 			t.Fatalf("%d resources after a push, want 3", count())
 		}
