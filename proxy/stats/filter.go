@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -20,6 +21,9 @@ type Filter struct {
 	Kinds []Kind
 	// Buckets says how histograms are printed (Envoy: histogram_buckets).
 	Buckets Buckets
+	// Texts shows texts to Prometheus too, as gauges with a label (Envoy:
+	// text_readouts).
+	Texts bool
 }
 
 // Buckets is a way to print a histogram.
@@ -32,18 +36,22 @@ const (
 	BucketsCumulative         // how many values are at most each bound
 	BucketsDisjoint           // how many values are between a bound and the one before
 	BucketsSummary            // quantiles
+	BucketsDetailed           // every bin, and quantiles
 )
+
+// bucketsUsage is what Envoy answers to a mode it does not know.
+const bucketsUsage = "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n"
 
 // ParseFilter reads the query parameters of Envoy's /stats and
 // /stats/prometheus that choose statistics and their form: usedonly, filter,
-// invert_filter, type and histogram_buckets, of which `detailed` and
-// `prometheusnative` are refused. Others are the caller's to judge.
+// invert_filter, type, histogram_buckets, of which `prometheusnative` is refused,
+// and text_readouts. Others are the caller's to judge. Errors are in Envoy's words.
 func ParseFilter(q url.Values) (Filter, error) {
-	f := Filter{UsedOnly: q.Has("usedonly"), Invert: q.Has("invert_filter")}
+	f := Filter{UsedOnly: q.Has("usedonly"), Invert: q.Has("invert_filter"), Texts: q.Has("text_readouts")}
 	if expr := q.Get("filter"); expr != "" {
 		re, err := regexp.Compile(expr)
 		if err != nil {
-			return Filter{}, fmt.Errorf("filter %q: %w", expr, err)
+			return Filter{}, BadRegex(err)
 		}
 		f.Match = re
 	}
@@ -55,8 +63,10 @@ func ParseFilter(q url.Values) (Filter, error) {
 		f.Kinds = []Kind{KindGauge}
 	case "histograms":
 		f.Kinds = []Kind{KindHistogram}
+	case "textreadouts":
+		f.Kinds = []Kind{KindText}
 	default:
-		return Filter{}, fmt.Errorf("type %q: want All, Counters, Gauges or Histograms", t)
+		return Filter{}, errors.New("invalid &type= param")
 	}
 	switch b := q.Get("histogram_buckets"); b {
 	case "":
@@ -66,12 +76,19 @@ func ParseFilter(q url.Values) (Filter, error) {
 		f.Buckets = BucketsDisjoint
 	case "summary":
 		f.Buckets = BucketsSummary
-	case "detailed", "prometheusnative":
+	case "detailed":
+		f.Buckets = BucketsDetailed
+	case "prometheusnative":
 		return Filter{}, fmt.Errorf("histogram_buckets %q: valid in Envoy, not supported here", b)
 	default:
-		return Filter{}, fmt.Errorf("histogram_buckets %q: want cumulative, disjoint or summary", b)
+		return Filter{}, errors.New(bucketsUsage)
 	}
 	return f, nil
+}
+
+// BadRegex says of an expression what Envoy says of it.
+func BadRegex(err error) error {
+	return errors.New("Invalid re2 regex: " + strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 }
 
 func (f Filter) keepsKind(k Kind) bool {

@@ -12,12 +12,13 @@ import (
 // the `le` counts are exact, not interpolated.
 //
 // Values are integers in the unit of the statistic's name: milliseconds for
-// Envoy's `*_time` and `*_ms`. The zero value is ready and takes 16 bytes; the
+// Envoy's `*_time` and `*_ms`. The zero value is ready and takes 24 bytes; the
 // bins of a decade are allocated when a value first falls into it, after which
 // Record allocates nothing. A Histogram must not be copied after first use.
 type Histogram struct {
 	sum  atomic.Uint64
 	bins atomic.Pointer[bins]
+	cuts atomic.Pointer[cuts] // of its life into intervals; nil before the first
 }
 
 const (
@@ -97,31 +98,50 @@ type Summary struct {
 // Summary reads the histogram.
 func (h *Histogram) Summary() Summary {
 	s := Summary{Sum: h.sum.Load()}
+	h.each(func(bin int, n uint64) { s.add(bin, n) })
+	return s
+}
+
+// each visits the bins that are not empty, in rising order.
+func (h *Histogram) each(visit func(bin int, n uint64)) {
 	b := h.bins.Load()
 	if b == nil {
-		return s
-	}
-	add := func(low, high float64, n uint64) {
-		if n > 0 {
-			s.Count += n
-			s.Bins = append(s.Bins, Bin{low, high, n})
-		}
+		return
 	}
 	for v := range b.exact {
-		add(float64(v), float64(v), b.exact[v].Load())
+		if n := b.exact[v].Load(); n > 0 {
+			visit(v, n)
+		}
 	}
 	for k := range b.above {
 		d := b.above[k].Load()
 		if d == nil {
 			continue
 		}
-		base, width := float64(pow10(k+2)), float64(pow10(k+1))
 		for i := range d {
-			low := base + float64(i)*width
-			add(low, low+width, d[i].Load())
+			if n := d[i].Load(); n > 0 {
+				visit(exactMax+1+k*perDecade+i, n)
+			}
 		}
 	}
-	return s
+}
+
+// add counts n values of a bin, in rising order of bins.
+func (s *Summary) add(bin int, n uint64) {
+	low, high := edges(bin)
+	s.Count += n
+	s.Bins = append(s.Bins, Bin{low, high, n})
+}
+
+// edges are the bounds of a bin.
+func edges(bin int) (low, high float64) {
+	if bin <= exactMax {
+		return float64(bin), float64(bin)
+	}
+	k, i := (bin-exactMax-1)/perDecade, (bin-exactMax-1)%perDecade
+	base, width := float64(pow10(k+2)), float64(pow10(k+1))
+	low = base + float64(i)*width
+	return low, low + width
 }
 
 // Quantile returns the value below which the share q (0 to 1) of the recorded

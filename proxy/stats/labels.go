@@ -62,20 +62,63 @@ func (c *tagCache) shape(path []string) (sh *shape, values []string) {
 	return c.shapes[id], values
 }
 
+// tags is what becomes of a name in a view. Rules of a configuration look at the
+// whole name, so that nothing can be remembered for the shape.
+func (v *view) tags(s *shape, c *tagCache, name string) *tags {
+	if len(v.rules.Tags) == 0 && !v.rules.NoDefaultTags {
+		return s.tags(name)
+	}
+	var parts []string
+	for _, p := range v.path {
+		if p != "" {
+			parts = appendScope(parts, p)
+		}
+	}
+	rest, own := v.rules.take(append(parts, strings.Split(name, ".")...))
+	var labels []label
+	if !v.rules.NoDefaultTags && len(rest) > 0 {
+		rest, labels = extractTags(rest)
+	}
+	labels = slices.DeleteFunc(labels, func(l label) bool { return hasLabel(own, l.name) })
+	labels = append(labels, own...)
+	labels = addFixed(labels, c.fixed)
+	set := labelSet(labels)
+	return &tags{metricName(rest), &set}
+}
+
+// addFixed adds labels that every statistic has, after the response code, as Envoy
+// prints them.
+func addFixed(labels, fixed []label) []label {
+	at := 0
+	if len(labels) > 0 && strings.HasPrefix(labels[0].name, "envoy.response_code") {
+		at = 1
+	}
+	for _, f := range fixed {
+		n := len(labels)
+		if labels = withLabel(labels, at, f); len(labels) > n {
+			at++
+		}
+	}
+	return labels
+}
+
+// withLabel adds a label, unless there is one of that name.
+func withLabel(labels []label, at int, l label) []label {
+	if hasLabel(labels, l.name) {
+		return labels
+	}
+	return slices.Insert(labels, at, l)
+}
+
+func hasLabel(labels []label, name string) bool {
+	return slices.ContainsFunc(labels, func(l label) bool { return promName(l.name) == promName(name) })
+}
+
 func (s *shape) tags(name string) *tags {
 	t := s.known[name]
 	if t == nil {
 		rest, labels := extractTags(append(slices.Clip(s.parts), strings.Split(name, ".")...))
-		at := 0 // after the response code, as Envoy prints it
-		if len(labels) > 0 && strings.HasPrefix(labels[0].name, "envoy.response_code") {
-			at = 1
-		}
-		for _, f := range s.fixed {
-			if !slices.ContainsFunc(labels, func(l label) bool { return promName(l.name) == promName(f.name) }) {
-				labels = slices.Insert(labels, at, f)
-				at++
-			}
-		}
+		labels = addFixed(labels, s.fixed)
 		id := fmt.Sprint(labels)
 		if s.sets[id] == nil {
 			set := labelSet(labels)

@@ -32,7 +32,11 @@ func TestHistogramBuckets(t *testing.T) {
 		h.Record(v)
 	}
 	var out bytes.Buffer
-	for _, mode := range []string{"summary", "cumulative", "disjoint"} {
+	s.Flush()
+	h.Record(43)
+	h.Record(1234)
+	s.Flush()
+	for _, mode := range []string{"summary", "cumulative", "disjoint", "detailed"} {
 		f, err := ParseFilter(url.Values{"histogram_buckets": {mode}})
 		if err != nil {
 			t.Fatal(err)
@@ -47,7 +51,7 @@ func TestHistogramBuckets(t *testing.T) {
 		}
 		out.WriteString(js.String() + "\n")
 		err = s.WritePrometheus(&out, f)
-		if (err != nil) != (mode == "disjoint") {
+		if (err != nil) != (mode == "disjoint" || mode == "detailed") {
 			t.Errorf("%s for Prometheus: %v", mode, err)
 		}
 	}
@@ -117,10 +121,10 @@ func TestParseFilterRefuses(t *testing.T) {
 			t.Errorf("%v: got error %v, want one with %q", q, err, want)
 		}
 	}
-	f(url.Values{"filter": {"("}}, `filter "(": error parsing regexp`)
-	f(url.Values{"histogram_buckets": {"detailed"}}, `histogram_buckets "detailed": valid in Envoy, not supported here`)
-	f(url.Values{"histogram_buckets": {"x"}}, `histogram_buckets "x": want cumulative, disjoint or summary`)
-	f(url.Values{"type": {"Things"}}, `type "Things": want All, Counters, Gauges or Histograms`)
+	f(url.Values{"filter": {"("}}, "Invalid re2 regex: missing closing ): `(`")
+	f(url.Values{"histogram_buckets": {"prometheusnative"}}, `histogram_buckets "prometheusnative": valid in Envoy, not supported here`)
+	f(url.Values{"histogram_buckets": {"x"}}, "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)")
+	f(url.Values{"type": {"Things"}}, "invalid &type= param")
 }
 
 type brokenWriter struct{ err error }

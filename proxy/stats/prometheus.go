@@ -28,6 +28,12 @@ type family struct {
 type series struct {
 	labels string // `a="x",b="y"`
 	stat   any
+	bounds []float64 // of a histogram
+}
+
+// rank is the place of a kind on Envoy's Prometheus page.
+func (k Kind) rank() int {
+	return [...]int{KindCounter: 0, KindGauge: 1, KindText: 2, KindHistogram: 3}[k]
 }
 
 // WritePrometheus prints the statistics in Prometheus' text format (0.0.4)
@@ -35,15 +41,15 @@ type series struct {
 // counters, then gauges, then histograms. Names under the scope `weir` keep
 // that prefix instead of `envoy`.
 func (s *Store) WritePrometheus(w io.Writer, f Filter) error {
-	if f.Buckets == BucketsDisjoint {
-		return errors.New("histogram_buckets disjoint: unsupported for Prometheus")
+	if f.Buckets == BucketsDisjoint || f.Buckets == BucketsDetailed {
+		return errors.New("unsupported prometheus histogram bucket mode") // Envoy's words
 	}
 	bw := bufio.NewWriterSize(w, 64<<10)
 	kinds := make(map[string]Kind) // a metric name may have one type only
 	for _, fam := range families(s.views(), s.fixedTags(), f) {
 		name := fam.name
 		for k, taken := kinds[name]; taken && k != fam.kind; k, taken = kinds[name] {
-			name += "_" + fam.kind.String()
+			name += "_" + fam.kind.word()
 		}
 		kinds[name] = fam.kind
 		typ := fam.kind.String()
@@ -63,6 +69,15 @@ func (s *Store) WritePrometheus(w io.Writer, f Filter) error {
 	return bw.Flush()
 }
 
+// withText adds the label that holds a text.
+func withText(labels, value string) string {
+	b := []byte(labels)
+	if labels != "" {
+		b = append(b, ',')
+	}
+	return string(append(appendLabelValue(append(b, `text_value="`...), value), '"'))
+}
+
 // families returns what the filter keeps, sorted by kind, name and labels.
 func families(views []*view, fixed []label, f Filter) []*family {
 	type id struct {
@@ -76,9 +91,16 @@ func families(views []*view, fixed []label, f Filter) []*family {
 		var last *labelSet // most statistics of a scope have the same labels
 		var text string
 		v.each(f, func(sm sample) {
-			tags := shape.tags(sm.name)
+			if sm.kind == KindText && !f.Texts {
+				return
+			}
+			tags := v.tags(shape, &known, sm.name)
 			if tags.labels != last {
 				last, text = tags.labels, tags.labels.text(values)
+			}
+			labels := text
+			if t, ok := sm.stat.(*Text); ok {
+				labels = withText(text, t.Value())
 			}
 			key := id{tags.metric, sm.kind}
 			fam := byID[key]
@@ -86,7 +108,11 @@ func families(views []*view, fixed []label, f Filter) []*family {
 				fam = &family{name: key.name, kind: key.kind}
 				byID[key] = fam
 			}
-			fam.series = append(fam.series, series{text, sm.stat})
+			sr := series{labels: labels, stat: sm.stat}
+			if sm.kind == KindHistogram {
+				sr.bounds = sm.bounds()
+			}
+			fam.series = append(fam.series, sr)
 		})
 	}
 	all := make([]*family, 0, len(byID))
@@ -95,7 +121,7 @@ func families(views []*view, fixed []label, f Filter) []*family {
 		all = append(all, fam)
 	}
 	slices.SortFunc(all, func(a, b *family) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(a.kind.rank(), b.kind.rank()), cmp.Compare(a.name, b.name))
 	})
 	return all
 }
@@ -130,6 +156,8 @@ func writeSeries(bw *bufio.Writer, name string, kind Kind, mode Buckets, same []
 			n += sr.stat.(*Counter).Value()
 		}
 		line("", "", "", n)
+	case KindText:
+		line("", "", "", 0)
 	case KindGauge:
 		var n int64
 		for _, sr := range same {
@@ -148,7 +176,7 @@ func writeSeries(bw *bufio.Writer, name string, kind Kind, mode Buckets, same []
 				bw.Write(append(appendQuantile(bw.AvailableBuffer(), sum.Quantile(q/100)), '\n'))
 			}
 		} else {
-			sum.eachBucket(BucketsCumulative, func(_ int, le float64, n uint64) {
+			sum.eachBucket(same[0].bounds, BucketsCumulative, func(_ int, le float64, n uint64) {
 				line("_bucket", "le", string(appendFloat(nil, le)), n)
 			})
 			line("_bucket", "le", "+Inf", sum.Count)

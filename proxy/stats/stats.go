@@ -18,12 +18,11 @@
 // padded, for four adds). Only counters of unrelated components must not share a line,
 // and those are in separate allocations.
 //
-// # Why intervals are not kept
+// # Intervals
 //
 // Envoy prints each quantile twice, over the last flush interval and over the
-// life of the process. Keeping the former costs a second copy of each
-// histogram; the interval value is printed as `nan`, which is also what Envoy
-// prints for an interval without values.
+// life of the process. [Store.Flush] ends an interval: it notes what every used
+// histogram holds, in ten bytes a bin that is not empty, beside the data path.
 package stats
 
 import "sync/atomic"
@@ -83,7 +82,29 @@ func (g *Gauge) Value() int64 { return g.x.Load() >> 1 }
 // Used reports whether the gauge was ever written, even if it is zero now.
 func (g *Gauge) Used() bool { return g.x.Load() != 0 }
 
-// Kind tells the three kinds of statistic apart.
+// Text is a statistic that is words, such as a version (Envoy: text readout).
+// The zero value is ready and says nothing.
+type Text struct{ s atomic.Pointer[string] }
+
+// Set makes v the text.
+func (t *Text) Set(v string) {
+	if now := t.s.Load(); now == nil || *now != v {
+		t.s.Store(&v)
+	}
+}
+
+// Value returns the text.
+func (t *Text) Value() string {
+	if s := t.s.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// Used reports whether the text was ever set.
+func (t *Text) Used() bool { return t.s.Load() != nil }
+
+// Kind tells the kinds of statistic apart.
 type Kind uint8
 
 // The kinds, in the order in which Envoy's Prometheus page lists them.
@@ -91,14 +112,23 @@ const (
 	KindCounter Kind = iota
 	KindGauge
 	KindHistogram
+	KindText
 )
+
+// word tells kinds apart that String does not.
+func (k Kind) word() string {
+	if k == KindText {
+		return "text"
+	}
+	return k.String()
+}
 
 // String returns the kind as Prometheus' TYPE line spells it.
 func (k Kind) String() string {
 	switch k {
 	case KindCounter:
 		return "counter"
-	case KindGauge:
+	case KindGauge, KindText: // a text is a gauge with a label to Prometheus
 		return "gauge"
 	default:
 		return "histogram"

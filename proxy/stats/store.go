@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Store is the tree of all statistics of a process. Its methods, and those of
@@ -15,6 +16,10 @@ type Store struct {
 	root    node                     // guarded by mu
 	layouts map[reflect.Type]*layout // guarded by mu
 	fixed   []label                  // guarded by mu; replaced, never changed
+	rules   atomic.Pointer[Rules]    // nil: the default ones
+
+	flushing sync.Mutex
+	used     []*Histogram // guarded by flushing: kept for its memory
 }
 
 // NewStore returns an empty store.
@@ -52,7 +57,7 @@ type key struct {
 
 type entry struct {
 	key
-	stat any // *Counter, *Gauge or *Histogram
+	stat any // *Counter, *Gauge, *Histogram or *Text
 }
 
 // longScope is the number of single statistics above which a node keeps an
@@ -107,6 +112,9 @@ func (sc *Scope) Gauge(name string) *Gauge { return get[Gauge](sc, KindGauge, na
 
 // Histogram returns the histogram of that name, making it at the first call.
 func (sc *Scope) Histogram(name string) *Histogram { return get[Histogram](sc, KindHistogram, name) }
+
+// Text returns the text of that name, making it at the first call.
+func (sc *Scope) Text(name string) *Text { return get[Text](sc, KindText, name) }
 
 // Close closes this scope and every scope derived from it. Statistics no open
 // scope reaches leave the store; whoever still holds them may go on using

@@ -13,6 +13,7 @@ type view struct {
 	path   []string // scope names, from the top
 	blocks []block
 	single []entry
+	rules  *Rules
 }
 
 // sample is one statistic that passed a filter.
@@ -30,12 +31,13 @@ func (sm *sample) appendName(buf []byte) []byte {
 // views lists the tree's nodes that hold statistics, sorted by prefix. The
 // lock is held for this only, so that a scrape does not delay configuration.
 func (s *Store) views() []*view {
+	rules := s.current()
 	s.mu.Lock()
 	var out []*view
 	var walk func(n *node, prefix string, path []string)
 	walk = func(n *node, prefix string, path []string) {
 		if len(n.blocks) > 0 || len(n.single) > 0 {
-			out = append(out, &view{prefix, path, n.blocks, n.single})
+			out = append(out, &view{prefix, path, n.blocks, n.single, rules})
 		}
 		for name, c := range n.children {
 			full := prefix
@@ -66,9 +68,9 @@ func (v *view) each(f Filter, visit func(sample)) {
 		if !f.keepsKind(sm.kind) || f.UsedOnly && !used(sm.stat) {
 			return
 		}
-		if f.Match != nil {
+		if f.Match != nil || v.rules.Keep != nil {
 			buf = sm.appendName(buf[:0])
-			if f.Match.Match(buf) == f.Invert {
+			if f.Match != nil && f.Match.Match(buf) == f.Invert || v.rules.Keep != nil && !v.rules.Keep(string(buf)) {
 				return
 			}
 		}
@@ -107,6 +109,23 @@ func walkSorted(views []*view, f Filter, visit func(*sample)) {
 	}
 }
 
+// walkKinds is walkSorted of some kinds.
+func walkKinds(views []*view, f Filter, kinds []Kind, visit func(*sample)) {
+	if len(f.Kinds) > 0 {
+		kinds = slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return !slices.Contains(f.Kinds, k) })
+		if len(kinds) == 0 {
+			return
+		}
+	}
+	f.Kinds = kinds
+	walkSorted(views, f, visit)
+}
+
+// bounds are the upper bounds of a histogram's buckets.
+func (sm *sample) bounds() []float64 {
+	return sm.from.rules.bounds(func() string { return string(sm.appendName(nil)) })
+}
+
 func compareNames(a, b sample) int {
 	if a.from == b.from {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.kind, b.kind))
@@ -121,6 +140,8 @@ func used(st any) bool {
 	case *Gauge:
 		return st.Used()
 	case *Histogram:
+		return st.Used()
+	case *Text:
 		return st.Used()
 	default:
 		return false
