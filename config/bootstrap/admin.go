@@ -15,9 +15,19 @@ type Admin struct {
 	Network, Address string
 	// Mode is the permission of the socket file; 0 leaves it to the umask.
 	Mode fs.FileMode
+	// Allowed tells whether a request target, its query included, is answered; nil answers all (allow_paths).
+	Allowed func(target string) bool
 }
 
 func (d *decoder) admin() *Admin {
+	a := d.adminAddress()
+	if paths := d.m.GetAdmin().GetAllowPaths(); a != nil && len(paths) > 0 {
+		a.Allowed = d.strings(paths, "admin.allow_paths")
+	}
+	return a
+}
+
+func (d *decoder) adminAddress() *Admin {
 	a := d.m.GetAdmin()
 	if a.GetAddress() == nil {
 		return nil

@@ -1,4 +1,4 @@
-// Package bootstrap reads the bootstrap: Envoy's Bootstrap proto from a YAML or JSON file, with --config-yaml merged over it.
+// Package bootstrap reads the bootstrap: Envoy's Bootstrap proto from a file (YAML, JSON, or a proto as text or bytes), with --config-yaml merged over it.
 //
 // Reading finds every mistake at once, each at its line: names and values (config/yamlproto), the protos' own constraints,
 // fields that are not implemented (config/support), and what the parts of a bootstrap must say about each other.
@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -34,6 +33,8 @@ type Bootstrap struct {
 	Node *corev3.Node
 	// Admin is where the admin interface listens; nil without one.
 	Admin *Admin
+	// Stats is how statistics are kept and shown.
+	Stats Stats
 	// Static has the resources that are in the bootstrap itself.
 	Static Static
 	// ADS is the aggregated stream; LDS and CDS are where listeners and clusters come from. Nil when not configured.
@@ -68,10 +69,6 @@ func Load(path, configYAML string, o Options) (*Bootstrap, error) {
 	}
 	var texts []text
 	if path != "" {
-		switch ext := filepath.Ext(path); ext {
-		case ".pb", ".pb_text", ".pbtxt":
-			return nil, fmt.Errorf("read bootstrap %s: %s files are not supported, write YAML or JSON", path, ext)
-		}
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read bootstrap: %w", err)
@@ -99,7 +96,7 @@ func parse(texts []text, o Options) (*Bootstrap, error) {
 	var errs yamlproto.Errors
 	for _, t := range texts {
 		part := &bootstrapv3.Bootstrap{}
-		px, err := yamlproto.Unmarshal(t.data, part, yamlproto.Options{File: t.name})
+		px, err := t.read(part)
 		var es yamlproto.Errors
 		switch {
 		case errors.As(err, &es):
@@ -125,6 +122,7 @@ func parse(texts []text, o Options) (*Bootstrap, error) {
 	b.Node = node(m, o)
 	d := &decoder{x: x, m: m, errs: errs}
 	b.Admin = d.admin()
+	b.Stats = d.stats()
 	b.Static = d.static()
 	b.Runtime = d.runtime()
 	b.MaxConnections = d.maxConnections()

@@ -16,6 +16,9 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/config/yamlproto"
@@ -182,7 +185,7 @@ func TestLoadRefuses(t *testing.T) {
 	for _, c := range []struct{ path, yaml, want string }{
 		{"", "", "no configuration: give a file with -c, or --config-yaml"},
 		{"testdata/absent.yaml", "", "read bootstrap: open testdata/absent.yaml: no such file or directory"},
-		{"bootstrap.pb", "", "read bootstrap bootstrap.pb: .pb files are not supported, write YAML or JSON"},
+		{"testdata/wrong/text.pb_text", "", "read bootstrap testdata/wrong/text.pb_text: no bootstrap in the format of its name: proto:"},
 		{"testdata/good/path.yaml", "x: [", "not valid YAML"},
 	} {
 		if _, err := Load(c.path, c.yaml, Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -244,4 +247,101 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("got %+v", got)
 		}
 	})
+}
+
+// The four ways to write one bootstrap say the same.
+func TestFormats(t *testing.T) {
+	want, err := Load("testdata/good/path.yaml", "", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, ext := range []string{"json", "yaml", "pb", "pb_text"} {
+		var b []byte
+		switch ext {
+		case "pb":
+			b, err = proto.Marshal(want.Proto)
+		case "pb_text":
+			b, err = prototext.MarshalOptions{Multiline: true}.Marshal(want.Proto)
+		default: // JSON is YAML
+			b, err = protojson.Marshal(want.Proto)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "b."+ext)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Load(path, "node: {cluster: over}", Options{})
+		if err != nil {
+			t.Errorf("%s: %v", ext, err)
+			continue
+		}
+		merged := proto.CloneOf(want.Proto)
+		merged.Node.Cluster = "over"
+		if !proto.Equal(got.Proto, merged) {
+			t.Errorf("%s: got %v", ext, got.Proto)
+		}
+	}
+}
+
+func TestStats(t *testing.T) {
+	b, err := Load("", `
+stats_flush_on_admin: true
+stats_server_version_override: 7
+stats_config:
+  use_all_default_tags: false
+  stats_tags:
+  - {tag_name: fleet, fixed_value: x}
+  - {tag_name: shard, regex: "^listener(?=\\.).*?\\.((\\d+)\\.)"}
+  stats_matcher: {exclusion_list: {patterns: [{prefix: cluster.}, {safe_regex: {regex: ".*rq_time"}}]}}
+  histogram_bucket_settings: [{match: {suffix: _ms}, buckets: [1, 10]}]
+`, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := b.Stats
+	if !s.FlushOnAdmin || s.FlushInterval != 5*time.Second || s.Version != 7 || !s.NoDefaultTags {
+		t.Errorf("got %+v", s)
+	}
+	if len(s.Fixed) != 1 || s.Fixed[0] != [2]string{"fleet", "x"} || len(s.Tags) != 1 || s.Tags[0].Regex.FindStringSubmatch("listener.a.7.b")[2] != "7" {
+		t.Errorf("got %v, %v", s.Fixed, s.Tags)
+	}
+	for name, want := range map[string]bool{"cluster.a": false, "http.in.rq_time": false, "http.in.rq_timeout": true} {
+		if s.Keep(name) != want {
+			t.Errorf("%s: kept %v", name, !want)
+		}
+	}
+	if len(s.Buckets) != 1 || !s.Buckets[0].Match.Match([]byte("a_ms")) || len(s.Buckets[0].Bounds) != 2 {
+		t.Errorf("got %+v", s.Buckets)
+	}
+	_, err = Load("", `
+admin: {address: {pipe: {path: x}}, allow_paths: [{safe_regex: {regex: "("}}]}
+stats_config:
+  use_all_default_tags: false
+  stats_tags: [{tag_name: a}, {tag_name: b, regex: "("}, {tag_name: c, regex: "x"}, {fixed_value: d}]
+  stats_matcher: {inclusion_list: {patterns: [{safe_regex: {regex: "("}}]}}
+  histogram_bucket_settings: [{match: {suffix: _ms}, buckets: [10, 1]}]
+`, Options{})
+	for _, want := range []string{
+		"admin.allow_paths[0].safe_regex.regex", "stats_tags[0].regex", "stats_tags[1].regex", "stats_tags[2].regex",
+		"stats_tags[3].tag_name", "stats_matcher.inclusion_list.patterns[0].safe_regex.regex", "histogram_bucket_settings[0].buckets",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestAllowPaths(t *testing.T) {
+	b, err := Load("", "admin: {address: {pipe: {path: x}}, allow_paths: [{exact: /ready}, {prefix: /stats}]}", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]bool{"/ready": true, "/ready?x": false, "/stats?filter=a": true, "/": false} {
+		if b.Admin.Allowed(target) != want {
+			t.Errorf("%s: allowed %v", target, !want)
+		}
+	}
 }
