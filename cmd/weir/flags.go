@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/weirproxy/weir/proxy/logging"
 )
 
 // flags are Envoy's command line options, and ours. Those of Envoy's that mean
@@ -22,8 +24,17 @@ type flags struct {
 	drainStrategy                            string
 	adminAddressPath                         string
 	statsTags                                []string
+	componentLevel, logFormat                string
+	logEscaped                               bool
 	rejectUnknownDynamic, ignoreUnknown      bool
+	allowUnknown, allowUnknownOld            bool
 	hotRestartVersion                        bool
+	baseID                                   uint32
+	baseIDPath                               string
+	dynamicBaseID                            bool
+	flushMillis, flushKB                     uint32
+	disabled                                 string
+	coreDump, mutexTracing                   bool
 	intercept                                interceptFlags
 	interceptOn                              string
 	lastGood, lastGoodKey                    string
@@ -34,10 +45,13 @@ type flags struct {
 
 func (o *flags) add(f *pflag.FlagSet) {
 	o.sets = append(o.sets, f)
-	f.StringVarP(&o.configPath, "config-path", "c", "", "bootstrap `file`, YAML or JSON; default: "+defaultPathText)
+	f.StringVarP(&o.configPath, "config-path", "c", "", "bootstrap `file`: .yaml, .yml, .json, .pb or .pb_text; default: "+defaultPathText)
 	f.StringVar(&o.configYAML, "config-yaml", "", "bootstrap as `text`, merged over the file")
-	f.StringVar(&o.mode, "mode", "serve", "serve, or validate: check the configuration and exit")
+	f.StringVar(&o.mode, "mode", "serve", "serve, or validate (or init_only): check the configuration and exit")
 	f.StringVarP(&o.logLevel, "log-level", "l", "info", "trace, debug, info, warning, error, critical, off; default: $WEIR_LOG_LEVEL, or")
+	f.StringVar(&o.componentLevel, "component-log-level", "", "`list` of levels by component, as upstream:debug,config:trace")
+	f.StringVar(&o.logFormat, "log-format", "", "`pattern` of spdlog's for log lines; %v is the message with its fields, %t the process")
+	f.BoolVar(&o.logEscaped, "log-format-escaped", false, "make control characters of messages visible, with --log-format")
 	f.StringVar(&o.logPath, "log-path", "", "`file` for the log; standard error when not given")
 	f.Var((*count)(&o.concurrency), "concurrency", "threads that serve; default: the processors there are")
 	f.StringVar(&o.serviceNode, "service-node", "", "node.id, where the bootstrap has none")
@@ -49,6 +63,16 @@ func (o *flags) add(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.statsTags, "stats-tag", nil, "`name:value` of a label on every statistic; may be given more than once")
 	f.BoolVar(&o.rejectUnknownDynamic, "reject-unknown-dynamic-fields", false, "refuse dynamic resources with unsupported fields")
 	f.BoolVar(&o.ignoreUnknown, "ignore-unknown-dynamic-fields", false, "no effect: unsupported dynamic fields are listed and counted unless refused")
+	f.BoolVar(&o.allowUnknown, "allow-unknown-static-fields", false, "accept fields of the file that are known and not supported; names that nobody knows are errors always")
+	f.BoolVar(&o.allowUnknownOld, "allow-unknown-fields", false, "the same, deprecated")
+	f.Uint32Var(&o.baseID, "base-id", 0, "`number` for --base-id-path; there is no hot restart that would need it")
+	f.BoolVar(&o.dynamicBaseID, "use-dynamic-base-id", false, "choose that number")
+	f.StringVar(&o.baseIDPath, "base-id-path", "", "`file` to write that number to")
+	f.Uint32Var(&o.flushMillis, "file-flush-interval-msec", 1000, "milliseconds that lines of access logs wait at most; Envoy's default is 10000")
+	f.Uint32Var(&o.flushKB, "file-flush-min-size-kb", 64, "kilobytes of access log lines that do not wait")
+	f.StringVar(&o.disabled, "disable-extensions", "", "`list` of extensions that do not exist, as envoy.filters.http/envoy.filters.http.fault")
+	f.BoolVar(&o.coreDump, "enable-core-dump", false, "let crashes dump core")
+	f.BoolVar(&o.mutexTracing, "enable-mutex-tracing", false, "trace lock contention, for /contention")
 	f.BoolVar(&o.hotRestartVersion, "hot-restart-version", false, "print the hot restart compatibility version and exit")
 	o.intercept.add(f)
 	f.StringVar(&o.interceptOn, "intercept", "", "take traffic with rules that live as long as this process; the value is the destination `ports`, e.g. 80,443 or all")
@@ -80,18 +104,22 @@ func (o *flags) check() error {
 		last := len(want) - 1
 		errs = append(errs, fmt.Errorf("--%s %q: want %s or %s", flag, value, strings.Join(want[:last], ", "), want[last]))
 	}
-	oneOf("mode", o.mode, "serve", "validate")
+	oneOf("mode", o.mode, "serve", "validate", "init_only")
 	oneOf("drain-strategy", o.drainStrategy, "gradual", "immediate")
-	if v := o.noop("local-address-ip-version"); v != "" {
-		oneOf("local-address-ip-version", v, "v4", "v6")
+	oneOf("local-address-ip-version", o.noop("local-address-ip-version"), "v4", "v6")
+	if o.dynamicBaseID && o.noopNumber("restart-epoch") != 0 {
+		errs = append(errs, errors.New("--use-dynamic-base-id: cannot be used with --restart-epoch"))
 	}
 	if !o.changed("log-level") {
 		if v := os.Getenv("WEIR_LOG_LEVEL"); v != "" {
 			o.logLevel = v
 		}
 	}
-	if _, err := level(o.logLevel); err != nil {
+	if _, err := o.levels(); err != nil {
 		errs = append(errs, err)
+	}
+	if _, err := logging.ParsePattern(o.logFormat, o.logEscaped); err != nil {
+		errs = append(errs, fmt.Errorf("--log-format %q: %w", o.logFormat, err))
 	}
 	if _, err := o.tags(); err != nil {
 		errs = append(errs, err)

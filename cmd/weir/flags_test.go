@@ -89,8 +89,11 @@ func TestFlagsRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--mode", "listen"}, `weir: --mode "listen": want serve or validate`},
+		{[]string{"--mode", "listen"}, `weir: --mode "listen": want serve, validate or init_only`},
 		{[]string{"--drain-strategy", "now"}, `weir: --drain-strategy "now": want gradual or immediate`},
+		{[]string{"--component-log-level", "config:loud"}, `weir: --component-log-level "config:loud": unknown logger level`},
+		{[]string{"--log-format", "%q"}, `weir: --log-format "%q": log format: no flag %q`},
+		{[]string{"--use-dynamic-base-id", "--restart-epoch", "1"}, `weir: --use-dynamic-base-id: cannot be used with --restart-epoch`},
 		{[]string{"-l", "loud"}, `weir: --log-level "loud": want trace, debug,`},
 		{[]string{"--local-address-ip-version", "v5"}, `weir: --local-address-ip-version "v5": want v4 or v6`},
 		{[]string{"--concurrency", "many"}, `weir: invalid argument "many" for "--concurrency"`},
@@ -130,7 +133,7 @@ func TestNoConfiguration(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	if code, out, _ := weir(t, "--version"); code != 0 || out != "weir version dev\n" {
+	if code, out, _ := weir(t, "--version"); code != 0 || out != "\nweir  version: weir-dev/1.40.0/Clean/RELEASE/Go\n\n" {
 		t.Errorf("--version: exit %d, %q", code, out)
 	}
 	if code, out, _ := weir(t, "--hot-restart-version"); code != 0 || out != "11.104\n" {
@@ -144,11 +147,11 @@ func TestIgnoredFlagsAreTold(t *testing.T) {
 	f := c.Flags()
 	f.SortFlags = false
 	o.sets = append(o.sets, f)
-	if err := f.Parse([]string{"--base-id", "3", "--disable-hot-restart"}); err != nil {
+	if err := f.Parse([]string{"--restart-epoch", "3", "--disable-hot-restart"}); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Join(o.ignored(), "\n")
-	if want := "--base-id: there is no hot restart\n--disable-hot-restart: there is no hot restart"; got != want {
+	if want := "--restart-epoch: there is no hot restart\n--disable-hot-restart: there is no hot restart"; got != want {
 		t.Errorf("got %q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/bootstrap"
@@ -22,6 +23,7 @@ type loaded struct {
 	boot     *bootstrap.Bootstrap
 	registry *extension.Registry
 	runtime  *runtime.Registry // whose keys the configuration reads
+	unknown  []string          // of --disable-extensions
 	static   []*config.Resource
 	clusters map[string]*cluster.Cluster
 }
@@ -32,17 +34,20 @@ func load(o *flags) (*loaded, error) {
 	if o.configPath == "" && o.configYAML == "" {
 		o.configPath = defaultPath()
 	}
+	mode := support.Reject
+	if o.allowUnknown || o.allowUnknownOld {
+		mode = support.Degrade
+	}
 	b, err := bootstrap.Load(o.configPath, o.configYAML, bootstrap.Options{
-		Mode: support.Reject, ServiceNode: o.serviceNode, ServiceCluster: o.serviceCluster, ServiceZone: o.serviceZone,
+		Mode: mode, ServiceNode: o.serviceNode, ServiceCluster: o.serviceCluster, ServiceZone: o.serviceZone,
 	})
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{
-		boot: b, registry: extension.NewRegistry(builtin.Filters(), lb.Policies()), runtime: runtime.NewRegistry(),
-		clusters: map[string]*cluster.Cluster{},
-	}
-	dec := &config.Decoder{Registry: l.registry, Runtime: l.runtime, Mode: support.Reject, Secrets: secretNames(b)}
+	registry, unknown := o.registry()
+	completeNode(b.Node, registry)
+	l := &loaded{boot: b, registry: registry, runtime: runtime.NewRegistry(), unknown: unknown, clusters: map[string]*cluster.Cluster{}}
+	dec := &config.Decoder{Registry: l.registry, Runtime: l.runtime, Mode: mode, Secrets: secretNames(b)}
 	var errs yamlproto.Errors
 	for _, group := range [][]yamlproto.Resource{b.Static.Secrets, b.Static.Clusters, b.Static.Listeners} {
 		for _, r := range group {
@@ -61,6 +66,16 @@ func load(o *flags) (*loaded, error) {
 		return nil, errs
 	}
 	return l, nil
+}
+
+// registry has the extensions that there are, less those that a flag takes away;
+// unknown are those that it cannot.
+func (o *flags) registry() (r *extension.Registry, unknown []string) {
+	tables := [][]*extension.Factory{builtin.Filters(), lb.Policies()}
+	if o.disabled != "" {
+		tables, unknown = without(tables, strings.Split(o.disabled, ","))
+	}
+	return extension.NewRegistry(tables...), unknown
 }
 
 // The bootstrap when no flag names one.

@@ -2,48 +2,63 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/weirproxy/weir/proxy/logging"
 )
 
-// level maps Envoy's names of log levels.
-func level(name string) (zapcore.Level, error) {
-	switch name {
-	case "trace", "debug":
-		return zap.DebugLevel, nil
-	case "info":
-		return zap.InfoLevel, nil
-	case "warning", "warn":
-		return zap.WarnLevel, nil
-	case "error":
-		return zap.ErrorLevel, nil
-	case "critical":
-		return zap.DPanicLevel, nil
-	case "off":
-		return zap.FatalLevel + 1, nil
+// The components that log, in Envoy's words.
+const (
+	logMain   = "main"
+	logConfig = "config" // the xDS client
+	logAdmin  = "admin"
+	logProxy  = "conn_handler" // the data plane
+)
+
+// levels are the levels that the flags ask for.
+func (o *flags) levels() (*logging.Levels, error) {
+	l, err := logging.Parse(o.logLevel)
+	if err != nil {
+		return nil, logging.Usage("log-level", o.logLevel)
 	}
-	return 0, fmt.Errorf("--log-level %q: want trace, debug, info, warning, error, critical or off", name)
+	ls := logging.New(l)
+	if o.componentLevel != "" {
+		if err := ls.Set(o.componentLevel); err != nil {
+			return nil, fmt.Errorf("--component-log-level %q: %w", o.componentLevel, err)
+		}
+	}
+	return ls, nil
 }
 
 // newLogger logs to standard error, or to a file.
-func newLogger(o *flags) (*zap.Logger, zap.AtomicLevel, error) {
-	l, err := level(o.logLevel)
+func newLogger(o *flags) (*zap.Logger, *logging.Levels, error) {
+	ls, err := o.levels()
 	if err != nil {
-		return nil, zap.AtomicLevel{}, err
+		return nil, nil, err
 	}
-	at := zap.NewAtomicLevelAt(l)
-	cfg := zap.NewProductionConfig()
-	cfg.Level, cfg.Encoding, cfg.Sampling = at, "console", nil
-	cfg.DisableStacktrace, cfg.DisableCaller = true, true
-	cfg.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
-	cfg.EncoderConfig.EncodeLevel = zapcore.LowercaseLevelEncoder
-	if o.logPath != "" {
-		cfg.OutputPaths = []string{o.logPath}
+	path := o.logPath
+	if path == "" {
+		path = "stderr"
 	}
-	log, err := cfg.Build()
+	out, _, err := zap.Open(path)
 	if err != nil {
-		return nil, at, fmt.Errorf("--log-path: %w", err)
+		return nil, nil, fmt.Errorf("--log-path: %w", err)
 	}
-	return log, at, nil
+	cfg := zap.NewProductionEncoderConfig()
+	cfg.EncodeTime = zapcore.ISO8601TimeEncoder
+	cfg.EncodeLevel = func(l zapcore.Level, enc zapcore.PrimitiveArrayEncoder) { enc.AppendString(logging.Name(l)) }
+	enc := zapcore.NewConsoleEncoder(cfg)
+	var opts []zap.Option
+	if o.logFormat != "" {
+		p, err := logging.ParsePattern(o.logFormat, o.logEscaped)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--log-format %q: %w", o.logFormat, err)
+		}
+		enc = p.Encoder(time.Now())
+		opts = append(opts, zap.WithCaller(p.NeedsCaller()))
+	}
+	return zap.New(ls.Core(zapcore.NewCore(enc, out, zapcore.DebugLevel-1)), opts...), ls, nil
 }

@@ -13,9 +13,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the build.
-var version = "dev"
-
 // hotRestartVersion is what Envoy's wrappers compare before a hot restart, which
 // does not exist here; it is Envoy 1.40's.
 const hotRestartVersion = "11.104"
@@ -68,9 +65,10 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          beforeDash,
-		Version:       version,
+		Version:       fullVersion(),
 		RunE:          verb,
 	}
+	root.SetVersionTemplate("\n{{.Name}}  version: {{.Version}}\n\n") // Envoy's
 	o.add(root.Flags())
 	runCmd := &cobra.Command{
 		Use: "run", Short: "Run the proxy (the same as without a verb)", Args: beforeDash,

@@ -9,32 +9,19 @@ import (
 
 // noops are options of Envoy's that are taken, so that a command line moves over
 // as it is, and have no effect here. Values are held to Envoy's types.
-var noops = []struct{ name, kind, why string }{
-	{"component-log-level", "string", "there is one log level"},
-	{"log-format", "string", "the log has one format"},
-	{"log-format-escaped", "bool", "the log has one format"},
-	{"log-stacktrace-single-entry", "bool", "the log has one format"},
-	{"enable-fine-grain-logging", "bool", "there is one log level"},
-	{"skip-deprecated-logs", "bool", "deprecated fields are not logged"},
-	{"cpuset-threads", "bool", "the processors that may be used are always what counts"},
-	{"local-address-ip-version", "string", "v4 or v6; local addresses are not asked for"},
-	{"base-id", "uint32", "there is no hot restart"},
-	{"base-id-path", "string", "there is no hot restart"},
-	{"use-dynamic-base-id", "bool", "there is no hot restart"},
-	{"restart-epoch", "uint32", "there is no hot restart"},
-	{"parent-shutdown-time-s", "uint32", "there is no hot restart"},
-	{"disable-hot-restart", "bool", "there is no hot restart"},
-	{"skip-hot-restart-on-no-parent", "bool", "there is no hot restart"},
-	{"skip-hot-restart-parent-stats", "bool", "there is no hot restart"},
-	{"socket-path", "string", "there is no hot restart"},
-	{"socket-mode", "string", "there is no hot restart"},
-	{"file-flush-interval-msec", "uint32", "access logs are flushed every second"},
-	{"file-flush-min-size-kb", "uint32", "access logs are flushed every second"},
-	{"disable-extensions", "string", "what is not configured costs nothing"},
-	{"allow-unknown-fields", "bool", "unknown static fields are always errors"},
-	{"allow-unknown-static-fields", "bool", "unknown static fields are always errors"},
-	{"enable-core-dump", "bool", "see ulimit -c and GOTRACEBACK=crash"},
-	{"enable-mutex-tracing", "bool", "the Go runtime profiles locks"},
+var noops = []struct{ name, kind, value, why string }{
+	{"log-stacktrace-single-entry", "bool", "", "every entry is one line already"},
+	{"enable-fine-grain-logging", "bool", "", "levels are set by component"},
+	{"skip-deprecated-logs", "bool", "", "deprecated fields are not logged"},
+	{"cpuset-threads", "bool", "", "the processors that may be used are always what counts"},
+	{"local-address-ip-version", "string", "v4", "v4 or v6; local addresses are not asked for"},
+	{"restart-epoch", "uint32", "0", "there is no hot restart"},
+	{"parent-shutdown-time-s", "uint32", "900", "there is no hot restart"},
+	{"disable-hot-restart", "bool", "", "there is no hot restart"},
+	{"skip-hot-restart-on-no-parent", "bool", "", "there is no hot restart"},
+	{"skip-hot-restart-parent-stats", "bool", "", "there is no hot restart"},
+	{"socket-path", "string", "@envoy_domain_socket", "there is no hot restart"},
+	{"socket-mode", "string", "600", "there is no hot restart"},
 }
 
 func addNoops(f *pflag.FlagSet) {
@@ -44,21 +31,33 @@ func addNoops(f *pflag.FlagSet) {
 		case "bool":
 			f.Bool(n.name, false, usage)
 		case "uint32":
-			f.Uint32(n.name, 0, usage)
+			v, _ := strconv.ParseUint(n.value, 10, 32) // of the table
+			f.Uint32(n.name, uint32(v), usage)
 		default:
-			f.String(n.name, "", usage)
+			f.String(n.name, n.value, usage)
 		}
 	}
 }
 
-// noop is the value that was given to one of them, "" when none was.
+// noop is the value of one of them.
 func (o *flags) noop(name string) string {
+	value := ""
 	for _, f := range o.sets {
-		if f.Changed(name) {
-			return f.Lookup(name).Value.String()
+		fl := f.Lookup(name)
+		if fl == nil {
+			continue
+		}
+		if fl.Changed || value == "" {
+			value = fl.Value.String()
 		}
 	}
-	return ""
+	return value
+}
+
+// noopNumber is the value of a number among them.
+func (o *flags) noopNumber(name string) uint32 {
+	n, _ := strconv.ParseUint(o.noop(name), 10, 32) // held to its type by the flag
+	return uint32(n)
 }
 
 // ignored lists what was given and has no effect, with the reason.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/intercept"
+	"github.com/weirproxy/weir/proxy/logging"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/lastgood"
@@ -26,9 +28,11 @@ import (
 type process struct {
 	o     *flags
 	log   *zap.Logger
-	level zap.AtomicLevel
+	root  *zap.Logger // of no component
+	level *logging.Levels
 	l     *loaded
 
+	began  time.Time
 	stats  *stats.Store
 	files  *file.Files
 	proxy  *proxy.Proxy
@@ -47,14 +51,15 @@ func run(o *flags, out, notes io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if o.mode == "validate" {
+	if o.mode != "serve" {
 		return validate(o, out, notes)
 	}
-	log, at, err := newLogger(o)
+	root, at, err := newLogger(o)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Sync() }()
+	defer func() { _ = root.Sync() }()
+	log := root.Named(logMain)
 	l, err := load(o)
 	if err != nil {
 		return err
@@ -62,8 +67,17 @@ func run(o *flags, out, notes io.Writer) error {
 	for _, s := range o.ignored() {
 		log.Info("flag without effect", zap.String("flag", s))
 	}
+	for _, name := range l.unknown {
+		log.Warn("no such extension to disable", zap.String("extension", name))
+	}
 	tune(o)
-	p := &process{o: o, log: log, level: at, l: l, stats: stats.NewStore()}
+	if err := o.trace(); err != nil {
+		return err
+	}
+	if err := o.writeBaseID(); err != nil {
+		return err
+	}
+	p := &process{o: o, log: log, root: root, level: at, began: time.Now(), l: l, stats: stats.NewStore()}
 	return p.serve()
 }
 
@@ -95,6 +109,7 @@ func (p *process) serve() error {
 	g.Go(func() error { return ignoreEnd(ctx, p.admin(ctx)) })
 	g.Go(func() error { return p.onHup(ctx) })
 	g.Go(func() error { return p.publish(ctx) })
+	g.Go(func() error { return p.flush(ctx) })
 	g.Go(func() error { return p.start(ctx) })
 	g.Go(func() error { return p.onSignal(ctx, signals) })
 	g.Go(func() error {
@@ -172,14 +187,16 @@ func (p *process) build() (err error) {
 	for _, t := range tags {
 		p.stats.FixTag(t[0], t[1])
 	}
+	useRules(p.stats, &p.l.boot.Stats)
 	p.files = file.NewFiles(p.stats.Scope(""))
+	p.files.Every, p.files.At = p.o.fileFlush()
 	mark := uint32(0)
 	if p.o.interceptOn != "" || p.o.changed("intercept-own-mark") {
 		mark = p.o.intercept.ownMark
 	}
 	demand := xds.NewDemand()
 	p.proxy, err = proxy.New(proxy.Options{
-		Log: p.log, Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
+		Log: p.root.Named(logProxy), Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
 		Discover: demand,
 		Gradual:  p.o.drainStrategy == "gradual",
 		MaxConns: p.l.boot.MaxConnections, Runtime: p.l.runtime, Layers: p.l.boot.Runtime,
@@ -188,7 +205,7 @@ func (p *process) build() (err error) {
 	if err != nil {
 		return err
 	}
-	o := xds.Options{Apply: p.apply, Logger: p.log.Named("xds"), Resolved: demand.Resolved}
+	o := xds.Options{Apply: p.apply, Logger: p.root.Named(logConfig), Resolved: demand.Resolved}
 	if err := p.keepLastGood(&o); err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -32,6 +34,7 @@ import (
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/explain/dryrun"
 	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/logging"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds"
@@ -74,12 +77,21 @@ type Options struct {
 	CommandLine *adminv3.CommandLineOptions
 	Started     time.Time // of the process; zero: of New
 
-	Level            zap.AtomicLevel // of the log; the zero AtomicLevel is none
+	Levels           *logging.Levels // of the log
 	Drain            func(DrainOptions)
 	Quit             func()
 	Decode           dryrun.Decode // of POST /dry_run; nil: it is not available
 	ReopenLogs       func()
 	FailHealthChecks func(failing bool) // POST /healthcheck/fail and ok; /ready follows them in any case
+
+	// Allowed tells whether a request target is answered; nil answers all (Envoy: allow_paths).
+	Allowed func(target string) bool
+	// FlushOnAdmin ends an interval of histograms with every look at them (Envoy: stats_flush_on_admin).
+	FlushOnAdmin bool
+	// MutexTracing says that contention is traced (Envoy: --enable-mutex-tracing).
+	MutexTracing bool
+	// ProfilePath is the file that /cpuprofiler writes (Envoy: profile_path).
+	ProfilePath string
 
 	// Hosts are names, besides addresses and localhost, that the Host header of a request over TCP may have.
 	Hosts []string
@@ -91,6 +103,9 @@ type Server struct {
 	table   []endpoint
 	cross   *http.CrossOriginProtection
 	failing atomic.Bool // by /healthcheck/fail
+	lookup  atomic.Bool // by /stats/recentlookups/enable
+	own     *ownStats
+	profile profile
 }
 
 // New makes a Server.
@@ -107,7 +122,10 @@ func New(o Options) *Server {
 	if o.Started.IsZero() {
 		o.Started = time.Now()
 	}
-	return &Server{o: o, table: endpoints(), cross: http.NewCrossOriginProtection()}
+	if o.ProfilePath == "" {
+		o.ProfilePath = defaultProfile
+	}
+	return &Server{o: o, table: endpoints(), cross: http.NewCrossOriginProtection(), own: newOwnStats(o.Stats)}
 }
 
 // headTimeout bounds the reading of a request's head, and closing how long
@@ -130,7 +148,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ReadHeaderTimeout: headTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          zap.NewStdLog(s.o.Log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
+		ErrorLog:          log.New(io.Discard, "", 0), // of broken requests
+		ConnState:         s.own.connection,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	done := make(chan struct{})
@@ -158,6 +177,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // names of hosts that are not ours, which a unix socket does not need.
 func (s *Server) Handler(guarded bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w, done := s.own.request(w)
+		defer done()
 		if err := s.guard(r, guarded); err != nil {
 			(&reply{w: w}).text(http.StatusForbidden, err.Error()+"\n")
 			return

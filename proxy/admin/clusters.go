@@ -21,7 +21,7 @@ import (
 func (s *Server) clusters(p *reply, _ *http.Request, q url.Values) {
 	keep, err := regexp.Compile(q.Get("filter"))
 	if err != nil {
-		p.text(http.StatusBadRequest, fmt.Sprintf("filter %q: %v\n", q.Get("filter"), err))
+		p.text(http.StatusBadRequest, "Invalid re2 regex") // Envoy's words
 		return
 	}
 	var all []*upstream.Cluster

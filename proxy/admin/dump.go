@@ -21,9 +21,13 @@ import (
 // configDump shows the configuration in force, without secrets, and what of the
 // control plane's last answers is not in force and why.
 func (s *Server) configDump(p *reply, _ *http.Request, q url.Values) {
-	keep, err := regexp.Compile(q.Get("name_regex"))
+	expr := q.Get("name_regex")
+	keep, err := regexp.Compile(expr)
+	if err == nil && expr != "" { // whole names, as in Envoy
+		keep, err = regexp.Compile("^(?:" + expr + ")$")
+	}
 	if err != nil {
-		p.text(http.StatusBadRequest, fmt.Sprintf("name_regex %q: %v\n", q.Get("name_regex"), err))
+		p.text(http.StatusBadRequest, fmt.Sprintf("INVALID_ARGUMENT: Error while parsing name_regex from %s: %v\n", expr, err))
 		return
 	}
 	d := s.newDump(keep)

@@ -21,26 +21,34 @@ type param struct{ name, help string }
 
 const post = true
 
-// endpoints is the table of everything there is, in the order of /help.
+// endpoints is the table of everything there is, in the order of /help, which is
+// Envoy's. Help is in Envoy's words where the endpoint is Envoy's.
 func endpoints() []endpoint {
 	format := param{"format", "File format to use; One of (text, json)"}
-	filter := []param{
-		{"usedonly", "Only include stats that have been written by system since restart"},
-		{"filter", "Regular expression (Go regexp, the syntax of re2) for filtering stats"},
-		{"invert_filter", "Invert the filter regex"},
-	}
+	enable := func(what string) []param { return []param{{"enable", what + "; One of (y, n)"}} }
+	filter := param{"filter", "Regular expression (Google re2) for filtering stats"}
+	invert := param{"invert_filter", "Invert the filter regex"}
+	used := param{"usedonly", "Only include stats that have been written by system since restart"}
 	return []endpoint{
 		{"/", !post, "Admin home page", nil, (*Server).home},
+		{
+			"/allocprofiler", post, "enable/disable the allocation profiler (if supported)",
+			enable("enable/disable the allocation profiler"), (*Server).allocProfiler,
+		},
 		{"/certs", !post, "print certs on machine", nil, (*Server).certs},
 		{"/clusters", !post, "upstream cluster status", []param{
-			{"filter", "Regular expression for filtering clusters by name"}, format,
+			{"filter", "Regular expression (Google re2) for filtering clusters by name"},
 		}, (*Server).clusters},
-		{"/config_dump", !post, "dump current configs, without secrets", []param{
-			{"resource", "The resource to dump: a repeated field, such as dynamic_listeners"},
-			{"mask", "The fields to keep, as a FieldMask. With resource it is applied to every element"},
-			{"name_regex", "Dump only the configurations whose names match the regular expression"},
-			{"include_eds", "Dump the endpoints of every cluster too"},
+		{"/config_dump", !post, "dump current Envoy configs", []param{
+			{"resource", "The resource to dump"},
+			{"mask", "The mask to apply. When both resource and mask are specified, the mask is applied to every element in the desired " +
+				"repeated field so that only a subset of fields are returned. The mask is parsed as a Protobuf::FieldMask"},
+			{"name_regex", "Dump only the currently loaded configurations whose names match the specified regex. Can be used with both " +
+				"resource and mask query parameters."},
+			{"include_eds", "Dump currently loaded configuration including EDS. See the response definition for more information"},
 		}, (*Server).configDump},
+		{"/contention", !post, "dump current Envoy mutex contention stats (if enabled)", nil, (*Server).contention},
+		{"/cpuprofiler", post, "enable/disable the CPU profiler", enable("enables the CPU profiler"), (*Server).cpuProfiler},
 		{"/csds", !post, "the client status discovery service in JSON: every resource, its state and why its last version is not used", []param{
 			{"exclude_resource_contents", "Leave the resources themselves out"},
 		}, (*Server).csds},
@@ -48,9 +56,12 @@ func endpoints() []endpoint {
 			{"seconds", "How long profile and trace record"},
 		}, (*Server).pprof},
 		{"/drain_listeners", post, "drain listeners", []param{
-			{"graceful", "Let connections end within the drain time before listeners are closed"},
-			{"skip_exit", "Drain the connections but do not stop the listeners"},
-			{"inboundonly", "Drain only listeners with traffic_direction INBOUND"},
+			{"graceful", "When draining listeners, enter a graceful drain period prior to closing listeners. This behaviour and duration " +
+				"is configurable via server options or CLI"},
+			{"skip_exit", "When draining listeners, drain the connections but never stop the listeners. The graceful parameter has no " +
+				"effect when this is set, since the drain period only delays stopping the listeners"},
+			{"inboundonly", "Drains all inbound listeners. traffic_direction field in envoy_v3_api_msg_config.listener.v3.Listener is " +
+				"used to determine whether a listener is inbound or outbound."},
 		}, (*Server).drain},
 		{"/explain", !post, "where a connection and a request would go, and why", []param{
 			{"q", "The question, in JSON"}, format,
@@ -60,15 +71,25 @@ func endpoints() []endpoint {
 		}, (*Server).dryRun},
 		{"/healthcheck/fail", post, "cause the server to fail health checks", nil, (*Server).fail},
 		{"/healthcheck/ok", post, "cause the server to pass health checks", nil, (*Server).recover},
+		{"/heap_dump", !post, "dump current Envoy heap (if supported)", nil, (*Server).heapDump},
+		{"/heapprofiler", post, "enable/disable the heap profiler", enable("enable/disable the heap profiler"), (*Server).heapProfiler},
 		{"/help", !post, "print out list of admin commands", nil, (*Server).help},
 		{"/hot_restart_version", !post, "print the hot restart compatibility version", nil, (*Server).hotRestart},
-		{"/init_dump", !post, "dump what is waited for before it serves", nil, (*Server).initDump},
+		{"/init_dump", !post, "dump current Envoy init manager information (experimental)", []param{
+			{"mask", "The desired component to dump unready targets. The mask is parsed as a Protobuf::FieldMask. For example, get the " +
+				"unready targets of all listeners with /init_dump?mask=listener`"},
+		}, (*Server).initDump},
 		{"/listeners", !post, "print listener info", []param{format}, (*Server).listeners},
 		{"/logging", post, "query/change logging levels", []param{
-			{"paths", "Change the level of loggers, set to <name>:<level>; there is one, " + logger},
-			{"level", "desired logging level; One of (, trace, debug, info, warning, error, critical, off)"},
+			{"paths", "Change multiple logging levels by setting to <logger_name1>:<desired_level1>,<logger_name2>:<desired_level2>. If " +
+				"fine grain logging is enabled, use __FILE__ or a glob experision as the logger name. For example, source/common*:warning"},
+			{"group", "Change given logger group to desired level, set to <logger_group_name>:<desired_level>. logger_group_name must be " +
+				"a logger name."},
+			{"level", "desired logging level, this will change all loggers's level; One of (, trace, debug, info, warning, error, critical, off)"},
 		}, (*Server).logging},
 		{"/memory", !post, "print current allocation/heap usage", nil, (*Server).memory},
+		{"/memory/tcmalloc", !post, "print TCMalloc stats", nil, (*Server).tcmalloc},
+		{"/peak_heap_dump", !post, "dump peak Envoy heap (if supported)", nil, (*Server).peakHeapDump},
 		{"/quitquitquit", post, "exit the server", nil, (*Server).quit},
 		{"/ready", !post, "print server state, return 200 if LIVE, otherwise return 503", []param{
 			{"verbose", "Say too when the last known good configuration serves"},
@@ -77,16 +98,26 @@ func endpoints() []endpoint {
 		{"/reopen_logs", post, "reopen access logs", nil, (*Server).reopenLogs},
 		{"/reset_counters", post, "reset all counters to zero", nil, (*Server).resetCounters},
 		{"/runtime", !post, "print runtime values", nil, (*Server).runtime},
-		{"/runtime_modify", post, "change runtime values, of the admin layer", nil, (*Server).runtimeModify},
+		{"/runtime_modify", post, "Adds or modifies runtime values as passed in query parameters. To delete a previously added key, use an " +
+			"empty string as the value. Note that deletion only applies to overrides added via this endpoint; values loaded from disk can " +
+			"be modified via override but not deleted. E.g. ?key1=value1&key2=value2...", nil, (*Server).runtimeModify},
 		{"/server_info", !post, "print server version/status information", nil, (*Server).serverInfo},
-		{"/stats", !post, "print server stats", append(filter[:len(filter):len(filter)],
-			param{"format", "Format to use; One of (text, json, prometheus)"},
-			param{"type", "Stat types to include.; One of (All, Counters, Histograms, Gauges)"},
-			param{"histogram_buckets", "Histogram bucket display mode; One of (cumulative, disjoint, summary)"},
-		), (*Server).stats},
-		{"/stats/prometheus", !post, "print server stats in prometheus format", append(filter[:len(filter):len(filter)],
-			param{"histogram_buckets", "Histogram bucket display mode; One of (cumulative, summary)"},
-		), (*Server).prometheus},
+		{"/stats", !post, "print server stats", []param{
+			used, filter, invert,
+			{"format", "Format to use; One of (html, active-html, text, json)"},
+			{"type", "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)"},
+			{"histogram_buckets", "Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)"},
+		}, (*Server).stats},
+		{"/stats/prometheus", !post, "print server stats in prometheus format", []param{
+			used,
+			{"text_readouts", "Render text_readouts as new gaugues with value 0 (increases Prometheus data size)"},
+			filter, invert,
+			{"histogram_buckets", "Histogram bucket display mode; One of (cumulative, summary)"},
+		}, (*Server).prometheus},
+		{"/stats/recentlookups", !post, "Show recent stat-name lookups", nil, (*Server).lookups},
+		{"/stats/recentlookups/clear", post, "clear list of stat-name lookups and counter", nil, (*Server).lookupsClear},
+		{"/stats/recentlookups/disable", post, "disable recording of reset stat-name lookup names", nil, (*Server).lookupsDisable},
+		{"/stats/recentlookups/enable", post, "enable recording of reset stat-name lookup names", nil, (*Server).lookupsEnable},
 		{"/v3/discovery:client_status", !post, "as /csds, for clients of its API", nil, (*Server).csds},
 		{"/xds", !post, "where the configuration comes from, what was refused and what is waited for", []param{format}, (*Server).xds},
 	}
@@ -108,6 +139,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	p := &reply{w}
 	e := s.find(r.URL.Path)
 	switch {
+	case s.o.Allowed != nil && !s.o.Allowed(r.URL.RequestURI()):
+		p.text(http.StatusForbidden, "request to path "+r.URL.RequestURI()+" not allowed\n")
 	case s.o.GRPC != nil && isGRPC(r):
 		s.o.GRPC.ServeHTTP(w, r)
 	case e == nil:

@@ -49,7 +49,5 @@ func (s *Server) home(p *reply, _ *http.Request, _ url.Values) {
 		fmt.Fprintf(&b, "<tr><td>%s</td><td>%s</td></tr>\n", what, html.EscapeString(e.help))
 	}
 	b.WriteString("</table>\n</body>\n</html>\n")
-	h := p.w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'")
-	p.bytes(typeHTML, []byte(b.String()))
+	s.page(p, b.String())
 }

@@ -3,12 +3,14 @@ package admin
 import (
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
+
+	"github.com/weirproxy/weir/proxy/logging"
 )
 
 func TestHeadersAreEnvoys(t *testing.T) {
@@ -47,8 +49,8 @@ func TestHeadersAreEnvoys(t *testing.T) {
 func TestMethods(t *testing.T) {
 	var calls atomic.Int32
 	w := newWorld(t, "", Options{
-		Level: zap.NewAtomicLevelAt(zap.InfoLevel),
-		Drain: func(DrainOptions) { calls.Add(1) }, Quit: func() { calls.Add(1) },
+		Levels: logging.New(zap.InfoLevel),
+		Drain:  func(DrainOptions) { calls.Add(1) }, Quit: func() { calls.Add(1) },
 		ReopenLogs: func() { calls.Add(1) }, FailHealthChecks: func(bool) { calls.Add(1) },
 	})
 	for _, e := range w.table {
@@ -192,7 +194,7 @@ func TestControl(t *testing.T) {
 	}
 	w.o.Stats.Scope("http.in").Counter("downstream_rq_total").Add(3)
 	f("POST /reset_counters")
-	if got := w.get(t, "/stats?filter=rq_total"); got != "http.in.downstream_rq_total: 0\n" {
+	if got := w.get(t, "/stats?filter=^http.in.downstream_rq_total"); got != "http.in.downstream_rq_total: 0\n" {
 		t.Errorf("after reset: %q", got)
 	}
 	if code, _, body := w.ask(t, "POST /runtime_modify?a=b"); code != 503 || body != "No admin layer specified" {
@@ -210,28 +212,42 @@ func TestControlThatNobodyHas(t *testing.T) {
 }
 
 func TestLogging(t *testing.T) {
-	level := zap.NewAtomicLevelAt(zap.InfoLevel)
-	w := newWorld(t, "", Options{Level: level})
-	f := func(query string, code int, body string, want zapcore.Level) {
+	ls := logging.New(zap.InfoLevel)
+	w := newWorld(t, "", Options{Levels: ls})
+	level := func() (http, all string) {
+		n := map[string]int{}
+		ls.Each(func(name, level string) {
+			if name == "http" {
+				http = level
+			}
+			if n[level]++; n[level] > n[all] {
+				all = level
+			}
+		})
+		return http, all
+	}
+	f := func(query string, code int, body, http, all string) {
 		t.Helper()
 		c, _, b := w.ask(t, "POST /logging"+query)
-		if c != code || !strings.HasPrefix(b, body) || level.Level() != want {
-			t.Errorf("%s: %d %q, level %v", query, c, b, level.Level())
+		h, a := level()
+		if c != code || !strings.HasPrefix(b, body) || !strings.Contains(b, "\n  http: "+http+"\n") || h != http || a != all {
+			t.Errorf("%s: %d %q, levels %s and %s", query, c, b, h, a)
 		}
 	}
-	f("", 200, "active loggers:\n  weir: info\n", zap.InfoLevel)
-	f("?level=", 200, "active loggers:\n  weir: info\n", zap.InfoLevel)
-	f("?level=warning", 200, "active loggers:\n  weir: warning\n", zap.WarnLevel)
-	f("?level=trace", 200, "active loggers:\n  weir: debug\n", zap.DebugLevel)
-	f("?level=critical", 200, "active loggers:\n  weir: critical\n", zap.DPanicLevel)
-	f("?level=off", 200, "active loggers:\n  weir: off\n", zap.FatalLevel+1)
-	f("?paths=weir:error", 200, "active loggers:\n  weir: error\n", zap.ErrorLevel)
-	f("?weir=info", 200, "active loggers:\n  weir: info\n", zap.InfoLevel)
-	f("?level=loud", 400, "error: unknown logger level \"loud\"\n\nusage: ", zap.InfoLevel)
-	f("?paths=http:debug", 400, "error: unknown logger name \"http\"\n", zap.InfoLevel)
-	f("?paths=weir", 400, "error: empty logger level\n", zap.InfoLevel)
-	f("?other=debug", 400, "error: unknown logger name\n", zap.InfoLevel)
-	f("?level=debug&paths=weir:debug", 400, "error: invalid number of parameters\n", zap.InfoLevel)
+	const list = "active loggers:\n  a2a: "
+	f("", 200, list+"info\n", "info", "info")
+	f("?level=", 200, list+"info\n", "info", "info")
+	f("?level=warning", 200, list+"warning\n", "warning", "warning")
+	f("?level=trace", 200, list+"trace\n", "trace", "trace")
+	f("?level=off", 200, list+"off\n", "off", "off")
+	f("?paths=http:error", 200, list+"off\n", "error", "off")
+	f("?http=info", 200, list+"off\n", "info", "off")
+	f("?level=loud", 400, "error: unknown logger level\n\nusage: ", "info", "off")
+	f("?paths=nothing:debug", 400, "error: unknown logger name\n", "info", "off")
+	f("?paths=http", 400, "error: empty logger name or empty logger level\n", "info", "off")
+	f("?other=debug", 400, "error: unknown logger name\n", "info", "off")
+	f("?group=http:debug", 400, "error: group parameter requires fine-grain logging", "info", "off")
+	f("?level=debug&paths=http:debug", 400, "error: invalid number of parameters\n", "info", "off")
 }
 
 func TestStats(t *testing.T) {
@@ -246,18 +262,22 @@ func TestStats(t *testing.T) {
 			t.Errorf("%s: %d\n%s\nwant %d\n%s", path, c, body, code, want)
 		}
 	}
-	f("/stats?filter=^http", 200, "http.in.cx: 2\nhttp.in.rq_a: 1\nhttp.in.rq_b: 0\n")
-	f("/stats?filter=^http&usedonly", 200, "http.in.cx: 2\nhttp.in.rq_a: 1\n")
-	f("/stats?filter=^http&type=Gauges", 200, "http.in.cx: 2\n")
-	f("/stats?filter=^http&usedonly&format=json", 200, `{"stats":[{"name":"http.in.cx","value":2},{"name":"http.in.rq_a","value":1}]}`)
+	f("/stats?filter=^http.in", 200, "http.in.cx: 2\nhttp.in.rq_a: 1\nhttp.in.rq_b: 0\n")
+	f("/stats?filter=^http.in&usedonly", 200, "http.in.cx: 2\nhttp.in.rq_a: 1\n")
+	f("/stats?filter=^http.in&type=Gauges", 200, "http.in.cx: 2\n")
+	f("/stats?filter=^http.in&usedonly&format=json", 200, `{"stats":[{"name":"http.in.cx","value":2},{"name":"http.in.rq_a","value":1}]}`)
 	prom := "# TYPE envoy_http_rq_a counter\nenvoy_http_rq_a{envoy_http_conn_manager_prefix=\"in\"} 1\n"
-	f("/stats/prometheus?filter=rq_a", 200, prom)
-	f("/stats?format=prometheus&filter=rq_a", 200, prom)
-	f("/stats?format=xml", 400, "usage: /stats?format=(json|prometheus|text)\n\n")
-	f("/stats?format=html", 400, "format \"html\": valid in Envoy, not supported here\n")
-	f("/stats?filter=(", 400, "filter \"(\": error parsing regexp: missing closing ): `(`\n")
-	f("/stats/prometheus?histogram_buckets=disjoint", 400,
-		"histogram_buckets \"disjoint\": Prometheus has cumulative buckets and summaries\n")
+	f("/stats/prometheus?filter=rq_a$", 200, prom)
+	f("/stats?format=prometheus&filter=rq_a$", 200, prom)
+	f("/stats?format=xml", 400, "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n")
+	f("/stats?filter=(", 400, "Invalid re2 regex: missing closing ): `(`")
+	f("/stats/prometheus?histogram_buckets=disjoint", 400, "unsupported prometheus histogram bucket mode")
+	page := w.get(t, "/stats?format=active-html&filter=<b>|rq_a$")
+	for _, want := range []string{"http.in.rq_a: 1\n", `http-equiv="refresh"`, `value="&lt;b&gt;|rq_a$"`, "<option selected>active-html"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
 	if code, _, _ := w.ask(t, "GET /stats?histogram_buckets=some"); code != http.StatusBadRequest {
 		t.Errorf("histogram_buckets=some: %d", code)
 	}
@@ -285,4 +305,65 @@ func TestExplain(t *testing.T) {
 	if code != 200 || !strings.Contains(body, `no listener is named \"nothing\"`) {
 		t.Error(code, body)
 	}
+}
+
+// What is counted of other listeners is counted of this one.
+func TestOwnStats(t *testing.T) {
+	w := newWorld(t, "", Options{})
+	w.ask(t, "GET /nothing")
+	w.ask(t, "GET /ready")
+	got := w.get(t, "/stats?usedonly&filter=^(http|listener).admin")
+	for _, want := range []string{
+		"http.admin.downstream_rq_2xx: 1\n", "http.admin.downstream_rq_4xx: 1\n", "http.admin.downstream_rq_completed: 2\n",
+		"http.admin.downstream_rq_total: 3\n", "http.admin.downstream_rq_active: 1\n", "listener.admin.downstream_cx_total: ",
+		"http.admin.downstream_rq_time: P0(",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestAllowedPaths(t *testing.T) {
+	w := newWorld(t, "", Options{Allowed: func(target string) bool { return target == "/ready" }})
+	if body := w.get(t, "/ready"); body != "LIVE\n" {
+		t.Errorf("got %q", body)
+	}
+	if code, _, body := w.ask(t, "GET /stats?x"); code != 403 || body != "request to path /stats?x not allowed\n" {
+		t.Errorf("%d %q", code, body)
+	}
+}
+
+func TestProfilers(t *testing.T) {
+	path := t.TempDir() + "/cpu.prof"
+	w := newWorld(t, "", Options{ProfilePath: path, MutexTracing: true})
+	f := func(what string, code int, body string) {
+		t.Helper()
+		if c, _, b := w.ask(t, what); c != code || b != body {
+			t.Errorf("%s: %d %q", what, c, b)
+		}
+	}
+	f("POST /cpuprofiler", 400, "?enable=<y|n>\n")
+	f("POST /cpuprofiler?enable=y", 200, "OK\n")
+	f("POST /cpuprofiler?enable=y", 200, "OK\n")
+	f("POST /cpuprofiler?enable=n", 200, "OK\n")
+	if b, err := os.ReadFile(path); err != nil || len(b) == 0 {
+		t.Errorf("profile of %d bytes: %v", len(b), err)
+	}
+	f("POST /heapprofiler", 501, "The current build does not support heap profiler")
+	f("POST /allocprofiler?enable=y", 200, "OK\n")
+	for _, what := range []string{"GET /heap_dump", "POST /allocprofiler?enable=n"} {
+		if code, _, body := w.ask(t, what); code != 200 || !strings.HasPrefix(body, "\x1f\x8b") {
+			t.Errorf("%s: %d %.20q", what, code, body)
+		}
+	}
+	if body := w.get(t, "/contention"); !strings.Contains(body, `"num_contentions": "`) {
+		t.Errorf("got %s", body)
+	}
+	if body := w.get(t, "/memory/tcmalloc"); !strings.Contains(body, "/memory/classes/heap/objects:bytes") {
+		t.Errorf("got %s", body)
+	}
+	f("GET /stats/recentlookups", 200, "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n")
+	f("POST /stats/recentlookups/enable", 200, "OK\n")
+	f("GET /stats/recentlookups", 200, "   Count Lookup\n\ntotal: 0\n")
 }

@@ -1,103 +1,68 @@
 package admin
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
+
+	"github.com/weirproxy/weir/proxy/logging"
 )
 
-// logger is the name of the one logger there is.
-const logger = "weir"
+// loggingUsage is Envoy's.
+const loggingUsage = "\nusage: /logging?<name>=<level> (change single level)\n" +
+	"usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)\n" +
+	"usage: /logging?level=<level> (change all levels)\n" +
+	"usage: /logging?group=<group_name>:<level> (change group of loggers)\n" +
+	"levels: trace debug info warning error critical off \n"
 
-const loggingUsage = "\nusage: /logging?level=<level> (change the level)\n" +
-	"usage: /logging?paths=" + logger + ":<level>\n" +
-	"levels: trace debug info warning error critical off\n"
-
-// logging shows the log's level, after changing it if asked to.
+// logging shows the levels of all components, after changing some if asked to.
 func (s *Server) logging(p *reply, _ *http.Request, q url.Values) {
-	if s.o.Level == (zap.AtomicLevel{}) {
+	if s.o.Levels == nil {
 		unable(p, "logging")
 		return
 	}
-	name, err := wanted(q)
-	if err == nil && name != "" {
-		var l zapcore.Level
-		if l, err = parseLevel(name); err == nil {
-			s.o.Level.SetLevel(l)
-			s.o.Log.Info("log level set by admin", zap.String("level", name))
-		}
+	code, head := http.StatusOK, ""
+	if err := setLevels(s.o.Levels, q); err != nil {
+		code, head = http.StatusBadRequest, "error: "+err.Error()+"\n"+loggingUsage
+	} else if len(q) > 0 {
+		s.o.Log.Info("log levels set by admin", zap.String("query", q.Encode()))
 	}
-	if err != nil {
-		p.text(http.StatusBadRequest, "error: "+err.Error()+"\n"+loggingUsage)
-		return
-	}
-	p.text(http.StatusOK, fmt.Sprintf("active loggers:\n  %s: %s\n", logger, levelName(s.o.Level.Level())))
+	var b strings.Builder
+	b.WriteString(head + "active loggers:\n")
+	s.o.Levels.Each(func(name, level string) { b.WriteString("  " + name + ": " + level + "\n") })
+	b.WriteString("\n")
+	p.text(code, b.String())
 }
 
-// wanted is the level that a request asks for, "" for none.
-func wanted(q url.Values) (string, error) {
+// setLevels changes what a request asks for. Errors are in Envoy's words.
+func setLevels(ls *logging.Levels, q url.Values) error {
 	switch {
 	case len(q) == 0:
-		return "", nil
+		return nil
 	case len(q) > 1:
-		return "", fmt.Errorf("invalid number of parameters")
+		return errors.New("invalid number of parameters")
+	case q.Has("group"):
+		return errors.New("group parameter requires fine-grain logging to be enabled")
 	case q.Has("level"):
-		return q.Get("level"), nil
-	case q.Has(logger):
-		return q.Get(logger), nil
-	case q.Has("paths"):
-		level := ""
-		for part := range strings.SplitSeq(q.Get("paths"), ",") {
-			name, l, _ := strings.Cut(part, ":")
-			if name != logger {
-				return "", fmt.Errorf("unknown logger name %q", name)
-			}
-			if l == "" {
-				return "", fmt.Errorf("empty logger level")
-			}
-			level = l
+		if q.Get("level") == "" {
+			return nil
 		}
-		return level, nil
+		l, err := logging.Parse(q.Get("level"))
+		if err == nil {
+			ls.SetAll(l)
+		}
+		return err
+	case q.Has("paths"):
+		if q.Get("paths") == "" {
+			return nil
+		}
+		return ls.Set(q.Get("paths"))
 	}
-	return "", fmt.Errorf("unknown logger name")
-}
-
-// parseLevel maps Envoy's names. There is nothing below debug, so that trace is
-// debug.
-func parseLevel(name string) (zapcore.Level, error) {
-	switch name {
-	case "trace", "debug":
-		return zapcore.DebugLevel, nil
-	case "info":
-		return zapcore.InfoLevel, nil
-	case "warning", "warn":
-		return zapcore.WarnLevel, nil
-	case "error":
-		return zapcore.ErrorLevel, nil
-	case "critical":
-		return zapcore.DPanicLevel, nil
-	case "off":
-		return zapcore.FatalLevel + 1, nil
+	for name, level := range q {
+		return ls.Set(name + ":" + level[0])
 	}
-	return 0, fmt.Errorf("unknown logger level %q", name)
-}
-
-func levelName(l zapcore.Level) string {
-	switch {
-	case l <= zapcore.DebugLevel:
-		return "debug"
-	case l == zapcore.InfoLevel:
-		return "info"
-	case l == zapcore.WarnLevel:
-		return "warning"
-	case l == zapcore.ErrorLevel:
-		return "error"
-	case l <= zapcore.FatalLevel:
-		return "critical"
-	}
-	return "off"
+	return nil
 }

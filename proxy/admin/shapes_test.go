@@ -198,7 +198,7 @@ func TestConfigDumpErrors(t *testing.T) {
 	f("mask=foo", 400, "FieldMask foo could not be successfully applied to any configs.\n")
 	f("mask=bootstrap.node.id.x", 400, "FieldMask bootstrap.node.id.x could not")
 	f("resource=static_clusters&mask=foo", 400, "FieldMask foo could not")
-	f("name_regex=(", 400, `name_regex "(": error parsing regexp`)
+	f("name_regex=(", 400, "INVALID_ARGUMENT: Error while parsing name_regex from (: ")
 }
 
 // session is a real xDS session before the data plane: what a control plane sends

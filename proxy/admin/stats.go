@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,35 +8,52 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
+// statsUsage is what Envoy answers to a format that it does not know.
+const statsUsage = "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n"
+
 func (s *Server) stats(p *reply, r *http.Request, q url.Values) {
-	switch format := q.Get("format"); format {
-	case "", "text", "json":
-		f, err := stats.ParseFilter(q)
-		switch {
-		case err != nil:
-			p.text(http.StatusBadRequest, err.Error()+"\n")
-		case format == "json":
-			_ = s.o.Stats.WriteJSON(p.head(http.StatusOK, typeJSON), f)
-		default:
-			_ = s.o.Stats.WriteText(p.head(http.StatusOK, typeText), f)
-		}
+	format := q.Get("format")
+	switch format {
+	case "", "text", "json", "html", "active-html":
 	case "prometheus":
 		s.prometheus(p, r, q)
-	case "html", "active-html":
-		p.text(http.StatusBadRequest, fmt.Sprintf("format %q: valid in Envoy, not supported here\n", format))
+		return
 	default:
-		p.text(http.StatusBadRequest, "usage: /stats?format=(json|prometheus|text)\n\n")
+		p.text(http.StatusBadRequest, statsUsage)
+		return
+	}
+	f, err := stats.ParseFilter(q)
+	if err != nil {
+		p.text(http.StatusBadRequest, err.Error())
+		return
+	}
+	s.flush()
+	switch format {
+	case "json":
+		_ = s.o.Stats.WriteJSON(p.head(http.StatusOK, typeJSON), f)
+	case "html", "active-html":
+		s.statsPage(p, q, f)
+	default:
+		_ = s.o.Stats.WriteText(p.head(http.StatusOK, typeText), f)
+	}
+}
+
+// flush ends an interval, where looking does so.
+func (s *Server) flush() {
+	if s.o.FlushOnAdmin {
+		s.o.Stats.Flush()
 	}
 }
 
 func (s *Server) prometheus(p *reply, _ *http.Request, q url.Values) {
 	f, err := stats.ParseFilter(q)
-	if err == nil && f.Buckets == stats.BucketsDisjoint {
-		err = errors.New(`histogram_buckets "disjoint": Prometheus has cumulative buckets and summaries`)
+	if err == nil && (f.Buckets == stats.BucketsDisjoint || f.Buckets == stats.BucketsDetailed) {
+		err = fmt.Errorf("unsupported prometheus histogram bucket mode")
 	}
 	if err != nil {
-		p.text(http.StatusBadRequest, err.Error()+"\n")
+		p.text(http.StatusBadRequest, err.Error())
 		return
 	}
+	s.flush()
 	_ = s.o.Stats.WritePrometheus(p.head(http.StatusOK, typeText), f)
 }

@@ -1,13 +1,10 @@
 package admin
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/xds"
@@ -171,17 +168,4 @@ func kind(typeURL string) string {
 		return t.Kind
 	}
 	return typeURL
-}
-
-// initDump lists what the first answer is still waited for, and what warms.
-func (s *Server) initDump(p *reply, _ *http.Request, _ url.Values) {
-	m := &adminv3.UnreadyTargetsDumps{}
-	if s.o.XDS != nil {
-		for _, w := range s.o.XDS().Warming {
-			m.UnreadyTargetsDumps = append(m.UnreadyTargetsDumps, &adminv3.UnreadyTargetsDumps_UnreadyTargetsDump{
-				Name: fmt.Sprintf("%s %s", kind(w.TypeURL), w.Name), TargetNames: []string{w.Blocker},
-			})
-		}
-	}
-	p.message(m, false)
 }

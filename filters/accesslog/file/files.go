@@ -34,6 +34,11 @@ type Stats struct {
 // Files is the access log files of a process, by path. Its methods may be called
 // from any goroutine.
 type Files struct {
+	// Every is how long lines wait at most, and At how many bytes do; set before
+	// the first Open. (Envoy: --file-flush-interval-msec, --file-flush-min-size-kb.)
+	Every time.Duration
+	At    int
+
 	stats *Stats
 	kick  chan struct{} // wakes Run before the interval is over
 
@@ -45,6 +50,8 @@ type Files struct {
 // NewFiles makes an empty set; sc is the root of all statistics.
 func NewFiles(sc *stats.Scope) *Files {
 	return &Files{
+		Every:  flushEvery,
+		At:     flushAt,
 		stats:  stats.Fill[Stats](sc.Scope("filesystem")),
 		kick:   make(chan struct{}, 1),
 		byPath: map[string]*writer{},
@@ -60,7 +67,7 @@ func (f *Files) Open(path string) (filters.Sink, error) {
 	if w := f.byPath[path]; w != nil {
 		return w, nil
 	}
-	w := &writer{path: path, stats: f.stats, kick: f.kick, buffering: f.running, used: time.Now()}
+	w := &writer{path: path, stats: f.stats, at: f.At, kick: f.kick, buffering: f.running, used: time.Now()}
 	switch path {
 	case "/dev/stdout":
 		w.file, w.ours = os.Stdout, true
@@ -89,7 +96,7 @@ func (f *Files) Reopen() {
 // lines are written by whoever logs.
 func (f *Files) Run(ctx context.Context) error {
 	f.buffer(true)
-	t := time.NewTicker(flushEvery)
+	t := time.NewTicker(f.Every)
 	defer t.Stop()
 	for {
 		select {
@@ -98,7 +105,7 @@ func (f *Files) Run(ctx context.Context) error {
 			return nil
 		case <-f.kick:
 			for _, w := range f.writers() {
-				w.flush(flushAt)
+				w.flush(f.At)
 			}
 		case now := <-t.C:
 			for _, w := range f.writers() {

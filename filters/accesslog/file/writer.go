@@ -17,6 +17,7 @@ type writer struct {
 	stats  *Stats
 	kick   chan<- struct{}
 	ours   bool // our standard output or error: never opened again, never closed
+	at     int  // bytes that are not waited with
 	direct bool // a terminal, with somebody waiting: lines are written at once
 
 	mu        sync.Mutex
@@ -41,7 +42,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	}
 	w.buf = append(w.buf, p...)
 	now := !w.buffering || w.direct
-	wake := !now && !w.kicked && len(w.buf) >= flushAt
+	wake := !now && !w.kicked && len(w.buf) >= w.at
 	if wake {
 		w.kicked = true
 	}
