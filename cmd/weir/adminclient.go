@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,36 +12,42 @@ import (
 	"time"
 )
 
-// adminTimeout is how long the admin interface of another process may take to answer.
-const adminTimeout = 10 * time.Second
+// askTimeout is how long the admin interface of another process may take to answer.
+const askTimeout = time.Minute
 
-// getAdmin asks the admin interface at addr, which is host:port or the path of a unix socket, and reads its JSON into v.
-func getAdmin(ctx context.Context, addr, path string, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+// askAdmin asks the admin interface at addr, which is host:port or the path of a unix socket, and gives what it answers.
+func askAdmin(ctx context.Context, addr, method, path string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	tr := &http.Transport{DisableKeepAlives: true}
-	host := addr
+	network, to := "tcp", addr
 	if strings.ContainsRune(addr, '/') {
-		host = "localhost"
-		tr.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", addr)
-		}
+		network, to = "unix", strings.TrimPrefix(addr, "unix:")
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+path, nil)
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, to)
+	}}
+	defer tr.CloseIdleConnections()
+	q, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("admin interface %s: %w", addr, err)
+		return nil, fmt.Errorf("admin interface %s: %w", addr, err)
 	}
-	resp, err := (&http.Client{Transport: tr}).Do(r)
+	resp, err := (&http.Client{Transport: tr}).Do(q)
 	if err != nil {
-		return fmt.Errorf("admin interface %s: %w", addr, err)
+		return nil, fmt.Errorf("admin interface %s: %w", addr, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("admin interface %s: %w", addr, err)
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("admin interface %s: %s: %s", addr, resp.Status, bytes.TrimSpace(answer))
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("admin interface %s: %s: %s", addr, resp.Status, strings.TrimSpace(string(b)))
+	return answer, err
+}
+
+// getAdmin asks for JSON and reads it into v.
+func getAdmin(ctx context.Context, addr, path string, v any) error {
+	b, err := askAdmin(ctx, addr, http.MethodGet, path, nil)
+	if err != nil {
+		return err
 	}
 	return json.Unmarshal(b, v)
 }

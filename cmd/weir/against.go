@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
-	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
@@ -104,37 +101,11 @@ func boot(o *flags, path string) (*discoveryv3.DiscoveryResponse, bool, error) {
 	return m, true, nil
 }
 
-// askTimeout bounds the whole of a question.
-const askTimeout = time.Minute
-
-// post asks for a dry run at an admin address: a path of a unix socket, or host:port.
+// post asks for a dry run at an admin address.
 func post(ctx context.Context, admin string, static bool, body []byte) ([]byte, error) {
-	network := "tcp"
-	if strings.Contains(admin, "/") {
-		network, admin = "unix", strings.TrimPrefix(admin, "unix:")
-	}
-	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, admin)
-	}}
-	defer tr.CloseIdleConnections()
-	url := "http://localhost/dry_run"
+	path := "/dry_run"
 	if static {
-		url += "?static"
+		path += "?static"
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	resp, err := (&http.Client{Transport: tr}).Do(q)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(answer))
-	}
-	return answer, err
+	return askAdmin(ctx, admin, http.MethodPost, path, body)
 }
