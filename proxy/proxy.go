@@ -299,6 +299,16 @@ func (p *Proxy) applyRoutes(s *config.Snapshot) {
 	}
 }
 
+// Table gives the route table in force under a key, discovered virtual hosts included; nil when there is none.
+func (p *Proxy) Table(key string) *route.Table {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.routes[key]; l != nil {
+		return l.Load()
+	}
+	return nil
+}
+
 func (p *Proxy) liveRoute(name string) *liveRoute {
 	l := p.routes[name]
 	if l == nil {

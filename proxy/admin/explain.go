@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	confroute "github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/explain"
 )
 
@@ -16,6 +17,9 @@ func (s *Server) explain(p *reply, _ *http.Request, q url.Values) {
 		return
 	}
 	w := explain.World{Snapshot: s.o.Proxy.Snapshot(), Clusters: s.o.Proxy.Clusters()}
+	if live, ok := s.o.Proxy.(interface{ Table(key string) *confroute.Table }); ok {
+		w.Table = live.Table
+	}
 	if w.Snapshot == nil {
 		p.text(http.StatusServiceUnavailable, "there is no configuration yet\n")
 		return

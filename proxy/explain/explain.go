@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/match"
+	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
 
@@ -44,6 +45,8 @@ type Field struct {
 type World struct {
 	Snapshot *config.Snapshot
 	Clusters *upstream.Manager
+	// Table gives the route table in force under a key, with the virtual hosts that were discovered; nil takes the snapshot's.
+	Table func(key string) *route.Table
 	// Offline says that the clusters are not run: names are not resolved, hosts not watched.
 	Offline bool
 }

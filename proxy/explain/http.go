@@ -88,6 +88,9 @@ func (w World) table(cfg *hcm.Config, q *Question, a *Answer) *route.Table {
 func (w World) discovered(key, name string, a *Answer) *route.Table {
 	a.RouteConfig = resource(w.Snapshot.Routes[key], name)
 	t := w.Snapshot.Route(key)
+	if w.Table != nil {
+		t = w.Table(key)
+	}
 	if t == nil {
 		a.Code, a.Details = 404, "route_configuration_not_found"
 		a.Outcome = fmt.Sprintf("answered 404: route configuration %q is not there", name)
