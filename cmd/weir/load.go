@@ -47,7 +47,9 @@ func load(o *flags) (*loaded, error) {
 	registry, unknown := o.registry()
 	completeNode(b.Node, registry)
 	l := &loaded{boot: b, registry: registry, runtime: runtime.NewRegistry(), unknown: unknown, clusters: map[string]*cluster.Cluster{}}
-	dec := &config.Decoder{Registry: l.registry, Runtime: l.runtime, Mode: mode, Secrets: secretNames(b)}
+	dec := &config.Decoder{
+		Registry: l.registry, Runtime: l.runtime, Mode: mode, LenientStatic: mode == support.Degrade, Secrets: secretNames(b),
+	}
 	var errs yamlproto.Errors
 	for _, group := range [][]yamlproto.Resource{b.Static.Secrets, b.Static.Clusters, b.Static.Listeners} {
 		for _, r := range group {
