@@ -17,7 +17,9 @@ func (s *Server) explain(p *reply, _ *http.Request, q url.Values) {
 		return
 	}
 	w := explain.World{Snapshot: s.o.Proxy.Snapshot(), Clusters: s.o.Proxy.Clusters()}
-	if live, ok := s.o.Proxy.(interface{ Table(key string) *confroute.Table }); ok {
+	if live, ok := s.o.Proxy.(interface {
+		Table(key string) *confroute.Table
+	}); ok {
 		w.Table = live.Table
 	}
 	if w.Snapshot == nil {
