@@ -90,7 +90,9 @@ func (l *Loader) Apply(s *config.Snapshot) {
 }
 
 // ErrNoAdminLayer says that the bootstrap has no layer that operators may change.
-var ErrNoAdminLayer = errors.New("No admin layer specified") //nolint:staticcheck // Envoy's words
+//
+//lint:ignore ST1005 Envoy's words
+var ErrNoAdminLayer = errors.New("No admin layer specified")
 
 // Modify sets values of the admin layer; an empty one is taken out (Envoy: POST /runtime_modify).
 func (l *Loader) Modify(values map[string]string) error {

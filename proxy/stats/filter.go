@@ -81,6 +81,7 @@ func ParseFilter(q url.Values) (Filter, error) {
 	case "prometheusnative":
 		return Filter{}, fmt.Errorf("histogram_buckets %q: valid in Envoy, not supported here", b)
 	default:
+		//lint:ignore ST1005 Envoy's words
 		return Filter{}, errors.New(bucketsUsage)
 	}
 	return f, nil
