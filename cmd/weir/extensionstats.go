@@ -29,8 +29,8 @@ type extensionPublisher struct {
 }
 
 type publishedExtension struct {
-	stats  *extensionStats
-	failed uint64 // of Fail, what was published here
+	updates *copiedUpdates
+	fail    copied
 }
 
 func newExtensionPublisher(root *stats.Scope, r *extension.Registry) *extensionPublisher {
@@ -45,19 +45,15 @@ func (p *extensionPublisher) publish(all []xds.SecretStatus) {
 			if !ok {
 				continue
 			}
-			e = &publishedExtension{stats: stats.Fill[extensionStats](filters.DiscoveryScope(p.root, k, s.Name))}
+			st := stats.Fill[extensionStats](filters.DiscoveryScope(p.root, k, s.Name))
+			e = &publishedExtension{
+				updates: newCopiedUpdates(st.Attempt, st.Success, st.Rejected, st.Failure, st.FetchTimeout), fail: copied{to: st.Fail},
+			}
 			p.now[s.Key] = e
 		}
-		catchUp(e.stats.Attempt, s.Attempt)
-		catchUp(e.stats.Success, s.Success)
-		catchUp(e.stats.Rejected, s.Rejected)
-		catchUp(e.stats.Failure, s.Failure)
-		catchUp(e.stats.FetchTimeout, s.FetchTimeout)
+		e.updates.set(s.Counters)
 		// Envoy: onConfigUpdateFailed, whatever the reason.
-		if n := s.Rejected + s.Failure + s.FetchTimeout; n > e.failed {
-			e.stats.Fail.Add(n - e.failed)
-			e.failed = n
-		}
+		e.fail.set(s.Rejected + s.Failure + s.FetchTimeout)
 	}
 }
 

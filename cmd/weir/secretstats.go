@@ -21,9 +21,9 @@ type secretPublisher struct {
 }
 
 type publishedSecret struct {
-	scope *stats.Scope
-	stats *secretStats
-	seen  bool
+	scope   *stats.Scope
+	updates *copiedUpdates
+	seen    bool
 }
 
 func newSecretPublisher(store *stats.Store) *secretPublisher {
@@ -35,15 +35,12 @@ func (p *secretPublisher) publish(all []xds.SecretStatus) {
 		e := p.now[s.Key]
 		if e == nil {
 			e = &publishedSecret{scope: p.store.Scope("sds", s.Name)}
-			e.stats = stats.Fill[secretStats](e.scope)
+			st := stats.Fill[secretStats](e.scope)
+			e.updates = newCopiedUpdates(st.Attempt, st.Success, st.Rejected, st.Failure, st.FetchTimeout)
 			p.now[s.Key] = e
 		}
 		e.seen = true
-		catchUp(e.stats.Attempt, s.Attempt)
-		catchUp(e.stats.Success, s.Success)
-		catchUp(e.stats.Rejected, s.Rejected)
-		catchUp(e.stats.Failure, s.Failure)
-		catchUp(e.stats.FetchTimeout, s.FetchTimeout)
+		e.updates.set(s.Counters)
 	}
 	for key, e := range p.now {
 		if !e.seen {

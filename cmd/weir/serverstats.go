@@ -16,6 +16,7 @@ type serverStats struct {
 	State       *stats.Gauge `stat:"state"`       // 0 LIVE, 1 DRAINING, 3 INITIALIZING
 	Uptime      *stats.Gauge `stat:"uptime"`      // seconds
 	Concurrency *stats.Gauge `stat:"concurrency"` // threads that serve
+	Version     *stats.Gauge `stat:"version"`     // stats_server_version_override, or what the revision begins with
 }
 
 // discoveryStats are about one type of resource, under cluster_manager.cds.,
@@ -49,7 +50,7 @@ const publishEvery = 500 * time.Millisecond
 
 // publish keeps the statistics that are not counted where they happen.
 func (p *process) publish(ctx context.Context) error {
-	pub := newPublisher(p.stats, p.xds.Stats())
+	pub := newPublisher(p.stats, p.xds.Stats(), serverVersion(p.l.boot.Stats.Version, revision()))
 	secrets := newSecretPublisher(p.stats)
 	extensions := newExtensionPublisher(p.stats.Scope(""), p.l.registry)
 	t := time.NewTicker(publishEvery)
@@ -72,14 +73,16 @@ type publisher struct {
 	control *controlStats
 	from    *xds.Stats
 	types   []publishedType
+	limited copied
 }
 
 type publishedType struct {
-	to   *discoveryStats
-	from *xds.TypeStats
+	to      *discoveryStats
+	from    *xds.TypeStats
+	updates *copiedUpdates
 }
 
-func newPublisher(store *stats.Store, from *xds.Stats) *publisher {
+func newPublisher(store *stats.Store, from *xds.Stats, version int64) *publisher {
 	p := &publisher{
 		start: time.Now(), from: from,
 		server:  stats.Fill[serverStats](store.Scope("server")),
@@ -92,11 +95,20 @@ func newPublisher(store *stats.Store, from *xds.Stats) *publisher {
 		{"xds", "rds", config.RouteURL},
 		{"xds", "sds", config.SecretURL},
 	} {
-		p.types = append(p.types, publishedType{stats.Fill[discoveryStats](store.Scope(t.scope, t.name)), from.Type(t.url)})
+		p.add(store.Scope(t.scope, t.name), t.url)
 	}
-	p.types = append(p.types, publishedType{stats.Fill[discoveryStats](store.Scope("runtime")), from.Type(config.RuntimeURL)})
+	p.add(store.Scope("runtime"), config.RuntimeURL)
+	p.limited = copied{to: p.control.RateLimited}
+	p.server.Version.Set(version)
 	p.server.Concurrency.Set(int64(runtime.GOMAXPROCS(0)))
 	return p
+}
+
+func (p *publisher) add(scope *stats.Scope, url string) {
+	to := stats.Fill[discoveryStats](scope)
+	p.types = append(p.types, publishedType{
+		to: to, from: p.from.Type(url), updates: newCopiedUpdates(to.Attempt, to.Success, to.Rejected, to.Failure, to.FetchTimeout),
+	})
 }
 
 func (p *publisher) publish(state string) {
@@ -112,25 +124,17 @@ func (p *publisher) publish(state string) {
 	p.server.State.Set(number)
 	p.control.Connected.Set(int64(p.from.Connected.Load()))
 	p.control.Pending.Set(p.from.Pending.Load())
-	catchUp(p.control.RateLimited, p.from.RateLimited.Load())
+	p.limited.set(p.from.RateLimited.Load())
 	p.control.Warming.Set(int64(p.from.Warming.Load()))
 	p.control.Degraded.Set(int64(p.from.Degraded.Load()))
 	p.control.LastGood.Set(int64(p.from.LastGood.Load()))
 	p.control.Snapshots.Set(int64(p.from.Snapshots.Load()))
 	for _, t := range p.types {
-		catchUp(t.to.Attempt, t.from.Attempt.Load())
-		catchUp(t.to.Success, t.from.Success.Load())
-		catchUp(t.to.Rejected, t.from.Rejected.Load())
-		catchUp(t.to.Failure, t.from.Failure.Load())
-		catchUp(t.to.FetchTimeout, t.from.FetchTimeout.Load())
+		t.updates.set(xds.Counters{
+			Attempt: t.from.Attempt.Load(), Success: t.from.Success.Load(), Rejected: t.from.Rejected.Load(),
+			Failure: t.from.Failure.Load(), FetchTimeout: t.from.FetchTimeout.Load(),
+		})
 		t.to.Bad.Set(int64(t.from.Bad.Load()))
 		t.to.Active.Set(int64(t.from.Active.Load()))
-	}
-}
-
-// catchUp brings a counter to where it is counted elsewhere.
-func catchUp(c *stats.Counter, now uint64) {
-	if was := c.Value(); now > was {
-		c.Add(now - was)
 	}
 }

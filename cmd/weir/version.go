@@ -1,6 +1,10 @@
 package main
 
 import (
+	"math"
+	"runtime/debug"
+	"strconv"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -20,6 +24,36 @@ const (
 
 // fullVersion has the form of Envoy's: revision/version/status/type/TLS.
 func fullVersion() string { return "weir-" + version + "/" + envoyVersion + "/Clean/RELEASE/Go" }
+
+// revision is the commit that was built, as far as the build knows.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
+
+// serverVersion is the statistic server.version: what the bootstrap says, or else
+// the first six digits of the revision, 0 without one (Envoy: the same).
+func serverVersion(override uint64, revision string) int64 {
+	if override > 0 {
+		return int64(min(override, math.MaxInt64))
+	}
+	if len(revision) < 6 {
+		return 0
+	}
+	n, err := strconv.ParseInt(revision[:6], 16, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 // completeNode says who we are where the bootstrap does not (Envoy: the same, by
 // its own name). The name is Envoy's, and so is the version, since control planes
