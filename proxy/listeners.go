@@ -90,6 +90,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 	if err != nil {
 		return err
 	}
+	p.stats.CreateSuccess.Add(uint64(p.o.workers()))
 	n := &live{l: l, from: r}
 	p.listeners[name] = n
 	if p.run != nil {
@@ -192,6 +193,20 @@ func (p *Proxy) find(dst netip.AddrPort) *listener.Listener {
 		any = netip.IPv6Unspecified()
 	}
 	return m[netip.AddrPortFrom(any, dst.Port())]
+}
+
+// Connections is how many downstream connections there are, those of removed
+// listeners with them.
+func (p *Proxy) Connections() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.listeners {
+		n += l.l.ActiveConns()
+	}
+	for l := range p.retired {
+		n += l.l.ActiveConns()
+	}
+	return n
 }
 
 // A ListenerInfo is a running listener, for the admin interface.

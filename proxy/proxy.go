@@ -102,13 +102,16 @@ type live struct {
 	done chan struct{}
 }
 
+// workers is how many event loops there are.
+func (o *Options) workers() int { return cmp.Or(o.Workers, runtime.GOMAXPROCS(0)) }
+
 // New makes a Proxy that serves nothing yet.
 func New(o Options) (*Proxy, error) {
 	w, err := netio.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
-	loops, err := netio.NewLoops(cmp.Or(o.Workers, runtime.GOMAXPROCS(0)))
+	loops, err := netio.NewLoops(o.workers())
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +159,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return errors.New("proxy: already running")
 	}
 	p.run = ctx
+	p.stats.Started.Set(1)
 	for _, l := range p.listeners {
 		p.start(l)
 	}

@@ -27,6 +27,7 @@ type TypeStats struct {
 	FetchTimeout atomic.Uint64 // init_fetch_timeout
 	Bad          atomic.Uint64 // xds.rejected: resources whose last version was refused
 	Active       atomic.Uint64 // resources that serve
+	Warming      atomic.Uint64 // resources that wait for what they need
 }
 
 // Type gives the numbers of a type by its type URL, nil when the type is unknown.
@@ -48,7 +49,7 @@ func (st *Stats) publish(s *Session) {
 	}
 	for k := range kinds {
 		n, sum := &st.types[k], s.gone[k]
-		var bad, active uint64
+		var bad, active, waiting uint64
 		for _, t := range s.ofKind(k) {
 			sum.add(t.counters)
 			if !s.lastGood.Saved.IsZero() {
@@ -56,7 +57,7 @@ func (st *Stats) publish(s *Session) {
 			}
 			bad += uint64(t.sum.bad)
 			active += uint64(t.sum.active)
-			warming += uint64(t.sum.warming)
+			waiting += uint64(t.sum.warming)
 			degraded += uint64(t.sum.degraded)
 		}
 		n.Attempt.Store(sum.Attempt)
@@ -66,6 +67,8 @@ func (st *Stats) publish(s *Session) {
 		n.FetchTimeout.Store(sum.FetchTimeout)
 		n.Bad.Store(bad)
 		n.Active.Store(active)
+		n.Warming.Store(waiting)
+		warming += waiting
 	}
 	st.Connected.Store(connected)
 	st.Warming.Store(warming)

@@ -101,7 +101,7 @@ func TestStatsDocs(t *testing.T) {
 		scope, from string
 		names       []stats.Name
 	}{
-		{"server.", "cmd/weir serverStats", stats.Names[serverStats]()},
+		{"server.", "cmd/weir serverStats, processStats", slices.Concat(stats.Names[serverStats](), stats.Names[processStats]())},
 		{"control_plane.", "cmd/weir controlStats", stats.Names[controlStats]()},
 		{"cluster_manager.cds., listener_manager.lds., runtime., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
 		{"sds.<name>.", "cmd/weir secretStats", stats.Names[secretStats]()},
@@ -113,7 +113,8 @@ func TestStatsDocs(t *testing.T) {
 		{"http.<stat_prefix>.scoped_rds.<name>.", "proxy.ScopeStats", stats.Names[proxy.ScopeStats]()},
 		{"sds.<name>., sds.inline.", "proxy.SecretStats", stats.Names[proxy.SecretStats]()},
 		{"runtime.", "proxy/layers.Stats", stats.Names[layers.Stats]()},
-		{"listener_manager.", "proxy.Stats", stats.Names[proxy.Stats]()},
+		{"cluster_manager.", "proxy/upstream.ManagerStats, cmd/weir clusterWarming", slices.Concat(stats.Names[upstream.ManagerStats](), stats.Names[clusterWarming]())},
+		{"listener_manager.", "proxy.Stats, cmd/weir listenerWarming", slices.Concat(stats.Names[proxy.Stats](), stats.Names[listenerWarming]())},
 		{"listener.<address>.", "proxy/listener.Stats", stats.Names[listener.Stats]()},
 		{"listener.<address>.ssl., cluster.<name>.ssl., with TLS", "proxy/tlsctx.Stats", stats.Names[tlsctx.Stats]()},
 		{"tls_inspector.", "filters/listener/tlsinspector.Stats", stats.Names[tlsinspector.Stats]()},

@@ -53,10 +53,12 @@ func (p *process) publish(ctx context.Context) error {
 	pub := newPublisher(p.stats, p.xds.Stats(), serverVersion(p.l.boot.Stats.Version, revision()))
 	secrets := newSecretPublisher(p.stats)
 	extensions := newExtensionPublisher(p.stats.Scope(""), p.l.registry)
+	own := newProcessPublisher(p.stats)
 	t := time.NewTicker(publishEvery)
 	defer t.Stop()
 	for {
 		pub.publish(p.state.String())
+		own.publish(p, time.Now())
 		secrets.publish(p.xds.Secrets())
 		extensions.publish(p.xds.Extensions())
 		select {
@@ -74,6 +76,9 @@ type publisher struct {
 	from    *xds.Stats
 	types   []publishedType
 	limited copied
+
+	clusters  *clusterWarming
+	listeners *listenerWarming
 }
 
 type publishedType struct {
@@ -87,6 +92,9 @@ func newPublisher(store *stats.Store, from *xds.Stats, version int64) *publisher
 		start: time.Now(), from: from,
 		server:  stats.Fill[serverStats](store.Scope("server")),
 		control: stats.Fill[controlStats](store.Scope("control_plane")),
+
+		clusters:  stats.Fill[clusterWarming](store.Scope("cluster_manager")),
+		listeners: stats.Fill[listenerWarming](store.Scope("listener_manager")),
 	}
 	for _, t := range []struct{ scope, name, url string }{
 		{"cluster_manager", "cds", config.ClusterURL},
@@ -129,6 +137,8 @@ func (p *publisher) publish(state string) {
 	p.control.Degraded.Set(int64(p.from.Degraded.Load()))
 	p.control.LastGood.Set(int64(p.from.LastGood.Load()))
 	p.control.Snapshots.Set(int64(p.from.Snapshots.Load()))
+	p.clusters.Now.Set(int64(p.from.Type(config.ClusterURL).Warming.Load()))
+	p.listeners.Now.Set(int64(p.from.Type(config.ListenerURL).Warming.Load()))
 	for _, t := range p.types {
 		t.updates.set(xds.Counters{
 			Attempt: t.from.Attempt.Load(), Success: t.from.Success.Load(), Rejected: t.from.Rejected.Load(),

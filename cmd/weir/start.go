@@ -72,7 +72,7 @@ func (p *process) start(ctx context.Context) error {
 	if err := p.startRules(); err != nil {
 		return err
 	}
-	p.state.live()
+	p.state.live(time.Since(p.began))
 	p.log.Info("started", zap.String("version", version))
 	return nil
 }

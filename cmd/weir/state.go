@@ -5,13 +5,17 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // state is where a process is in its life (Envoy: ServerInfo.State).
-type state struct{ isLive, isDraining atomic.Bool }
+type state struct {
+	isLive, isDraining atomic.Bool
+	took               atomic.Int64 // how long it was until LIVE, in nanoseconds
+}
 
-func (s *state) live()  { s.isLive.Store(true) }
-func (s *state) drain() { s.isDraining.Store(true) }
+func (s *state) live(after time.Duration) { s.took.Store(int64(after)); s.isLive.Store(true) }
+func (s *state) drain()                   { s.isDraining.Store(true) }
 
 // String is Envoy's word for it.
 func (s *state) String() string {

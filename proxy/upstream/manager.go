@@ -54,6 +54,7 @@ type Manager struct {
 	o     Options
 	log   *zap.Logger
 	stats *stats.Scope
+	total *ManagerStats
 	tasks *schedule
 
 	clusters atomic.Pointer[map[string]*Cluster]
@@ -83,6 +84,7 @@ func NewManager(o Options) *Manager {
 		o.Tick = 250 * time.Millisecond
 	}
 	m := &Manager{o: o, log: o.Log, stats: o.Stats.Scope("cluster"), tasks: newSchedule(), over: &overrides{}, applied: newApplied()}
+	m.total = stats.Fill[ManagerStats](o.Stats.Scope("cluster_manager"))
 	m.clusters.Store(&map[string]*Cluster{})
 	m.lookups.init(o)
 	o.Runtime.OnChange(m.revalue)
@@ -145,10 +147,12 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 		m.visited++
 		if cfg == nil {
 			if set(name, nil); c != nil {
+				m.total.Removed.Inc()
 				gone = append(gone, c)
 			}
 			continue
 		}
+		modified := c != nil && c.base != cfg
 		now, replaced, err := m.applyOne(c, cfg, assignmentOf(s, cfg))
 		if err != nil {
 			m.applied.failed[name] = struct{}{}
@@ -158,9 +162,15 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 		if replaced != nil {
 			gone = append(gone, replaced)
 		}
+		if c == nil {
+			m.total.Added.Inc()
+		} else if modified {
+			m.total.Modified.Inc()
+		}
 		set(name, now)
 	}
 	m.clusters.Store(&next)
+	m.total.Active.Set(int64(len(next)))
 	for _, c := range gone {
 		c.close()
 	}
