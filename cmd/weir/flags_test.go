@@ -136,8 +136,8 @@ func TestVersions(t *testing.T) {
 	if code, out, _ := weir(t, "--version"); code != 0 || out != "\nweir  version: weir-dev/1.40.0/Clean/RELEASE/Go\n\n" {
 		t.Errorf("--version: exit %d, %q", code, out)
 	}
-	if code, out, _ := weir(t, "--hot-restart-version"); code != 0 || out != "11.104\n" {
-		t.Errorf("--hot-restart-version: exit %d, %q", code, out)
+	if code, out, errs := weir(t, "--hot-restart-version"); code != 0 || out != "" || errs != "11.104\n" {
+		t.Errorf("--hot-restart-version: exit %d, %q, %q", code, out, errs)
 	}
 }
 

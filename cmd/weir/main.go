@@ -54,7 +54,7 @@ func command() *cobra.Command {
 	o := new(flags)
 	verb := func(c *cobra.Command, _ []string) error {
 		if o.hotRestartVersion {
-			fmt.Fprintln(c.OutOrStdout(), hotRestartVersion)
+			fmt.Fprintln(c.ErrOrStderr(), hotRestartVersion) // Envoy: the same
 			return nil
 		}
 		return run(o, c.OutOrStdout(), c.ErrOrStderr())
