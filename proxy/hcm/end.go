@@ -101,6 +101,7 @@ func (m *Manager) end(s *stream.Stream) {
 		st.RqRxReset.Inc()
 		if i.Protocol != info.HTTP2 {
 			st.CxDestroyActiveRq.Inc()
+			st.CxDestroyRemoteRq.Inc()
 		}
 	case i.Flags.Has(info.StreamIdleTimeout):
 		st.RqIdleTimeout.Inc()

@@ -18,6 +18,7 @@ type Stats struct {
 	CxDestroyLocal    *stats.Counter   `stat:"downstream_cx_destroy_local"`
 	CxDestroyRemote   *stats.Counter   `stat:"downstream_cx_destroy_remote"`
 	CxDestroyActiveRq *stats.Counter   `stat:"downstream_cx_destroy_active_rq"`
+	CxDestroyRemoteRq *stats.Counter   `stat:"downstream_cx_destroy_remote_active_rq"`
 	CxRxBytes         *stats.Counter   `stat:"downstream_cx_rx_bytes_total"`
 	CxTxBytes         *stats.Counter   `stat:"downstream_cx_tx_bytes_total"`
 	CxDrainClose      *stats.Counter   `stat:"downstream_cx_drain_close"`

@@ -5,7 +5,8 @@
 // testdata/recorded holds what was seen: lines of both, and those of one, "-"
 // Envoy's and "+" Weir's. differences.yaml gives the reason of every such line; a
 // line without a reason fails the test, and so does a reason without a line.
-// Without Envoy, Weir is held to the recording.
+// Without Envoy, Weir is held to the recording. testdata/dashboards.txt has what
+// dashboards for Envoy ask for; Weir's statistics answer.
 //
 //	go test ./test/dropin -args -record     record both (needs Envoy 1.40)
 //	go test ./test/dropin -args -rewrite    record Weir's side again
