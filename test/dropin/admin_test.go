@@ -108,6 +108,10 @@ func traffic(t *testing.T, p *process) {
 		conn.Close()
 	}
 	c.CloseIdleConnections()
+	p.until(t, "count what Weir copies every half second", func() bool {
+		return strings.Contains(p.get(t, "/stats?usedonly&filter=cds.update_success"), "update_success") &&
+			strings.Contains(p.get(t, "/stats?usedonly&filter=initialization_time"), "initialization_time")
+	})
 	p.until(t, "lose its connections", func() bool {
 		for l := range strings.Lines(p.get(t, `/stats?filter=(http|tcp).*\.downstream_cx_active$`)) {
 			name, n, _ := strings.Cut(strings.TrimSpace(l), ": ")
