@@ -84,7 +84,7 @@ func (w *world) listenerStat(name string) int {
 	w.t.Helper()
 	sum := 0
 	for k, v := range w.stats() {
-		if strings.HasPrefix(k, "listener.") && strings.HasSuffix(k, "."+name) {
+		if strings.HasPrefix(k, "listener.") && !strings.HasPrefix(k, "listener.admin.") && strings.HasSuffix(k, "."+name) {
 			sum += v
 		}
 	}
