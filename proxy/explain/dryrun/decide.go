@@ -1,6 +1,7 @@
 package dryrun
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/weirproxy/weir/config"
@@ -57,7 +58,7 @@ func Decide(s *config.Snapshot, q *recent.Request) Way {
 	}
 	t := cfg.Table
 	if t == nil {
-		t = s.Route(cfg.RouteName)
+		t = s.Route(cmp.Or(cfg.RouteKey, cfg.RouteName))
 	}
 	if t == nil {
 		w.Lost = fmt.Sprintf("there is no route configuration %q", cfg.RouteName)

@@ -108,9 +108,9 @@ func (r *Report) propose(now *config.Snapshot, p Proposal, decode Decode) *confi
 		if *m == nil {
 			*m = map[string]*config.Resource{}
 		}
-		seen := map[string]bool{}
+		seen, own := map[string]bool{}, ofOwnSources(old)
 		for _, a := range all {
-			r.one(t, old, *m, seen, a, p.Static, decode)
+			r.one(t, old, *m, own, seen, a, p.Static, decode)
 		}
 		if !t.FullState {
 			continue
@@ -130,13 +130,16 @@ func (r *Report) propose(now *config.Snapshot, p Proposal, decode Decode) *confi
 }
 
 // one judges one resource.
-func (r *Report) one(t config.ResourceType, old, next map[string]*config.Resource, seen map[string]bool, a *anypb.Any, static bool, decode Decode) {
+func (r *Report) one(
+	t config.ResourceType, old, next map[string]*config.Resource, own map[string]string, seen map[string]bool, a *anypb.Any, static bool, decode Decode,
+) {
 	res, err := decode(t.TypeURL, a, static)
 	name := nameOf(a)
 	if res != nil {
 		name = res.Name
 	}
-	was := old[name]
+	key := cmp.Or(own[name], name)
+	was := old[key]
 	switch {
 	case err != nil:
 	case seen[name]:
@@ -153,14 +156,26 @@ func (r *Report) one(t config.ResourceType, old, next map[string]*config.Resourc
 		}
 		r.Rejected = append(r.Rejected, j)
 	case was == nil:
-		next[name] = res
+		next[key] = res
 		r.Changes = append(r.Changes, Change{Kind: t.Kind, Name: name, What: "added"})
 	case !config.Unchanged(was, a):
 		if fields := Differences(was.Raw, a); len(fields) > 0 {
-			next[name] = res
+			next[key] = res
 			r.Changes = append(r.Changes, Change{Kind: t.Kind, Name: name, What: "changed", Fields: fields})
 		}
 	}
+}
+
+// ofOwnSources gives the keys of resources that are known by their name and their source (extension.Ref.Key), by name; a resource of
+// the same name from where all of the type come from goes first.
+func ofOwnSources(all map[string]*config.Resource) map[string]string {
+	out := map[string]string{}
+	for key, r := range all {
+		if key != r.Name && all[r.Name] == nil {
+			out[r.Name] = key
+		}
+	}
+	return out
 }
 
 // nameOf is a resource's name when it is not decoded.
