@@ -98,6 +98,8 @@ var operators = map[string]entry{
 	"DOWNSTREAM_PEER_CERT_V_END":                    {certificate, optional, validUntil, certificateDateArg},
 	"DOWNSTREAM_TLS_SESSION_ID":                     {tlsSession, nothing, 0, nil},
 	"DOWNSTREAM_TRANSPORT_FAILURE_REASON":           {tlsFailure, nothing, 0, nil},
+	"TLS_JA3_FINGERPRINT":                           {ja3, nothing, 0, nil},
+	"TLS_JA4_FINGERPRINT":                           {ja4, nothing, 0, nil},
 	"REQUESTED_SERVER_NAME":                         {serverName, nothing, 0, nil},
 	"CONNECTION_ID":                                 {connectionID, nothing, 0, nil},
 	"LISTENER_NAME":                                 {listenerName, nothing, 0, nil},
@@ -126,7 +128,7 @@ var operators = map[string]entry{
 // envoyOnly are operators of Envoy whose data is not kept here.
 var envoyOnly = strings.Fields(`
 	REQUEST_TX_DURATION DOWNSTREAM_HANDSHAKE_DURATION DOWNSTREAM_CX_RTT UPSTREAM_CONNECTION_POOL_READY_DURATION
-	BYTES_RETRANSMITTED PACKETS_RETRANSMITTED TLS_JA3_FINGERPRINT TLS_JA4_FINGERPRINT
+	BYTES_RETRANSMITTED PACKETS_RETRANSMITTED
 	UPSTREAM_HOST_NAME UPSTREAM_HOST_NAME_WITHOUT_PORT UPSTREAM_HOSTS_ATTEMPTED UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT
 	UPSTREAM_HOST_NAMES_ATTEMPTED UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT UPSTREAM_SERVER_NAME UPSTREAM_CONNECTION_ID
 	UPSTREAM_CONNECTION_IDS_ATTEMPTED ROUTE_RESOLUTION_COUNT ROUTE_RESOLUTION_TIME_US VIRTUAL_CLUSTER_NAME

@@ -103,6 +103,8 @@ var operatorTests = []struct{ format, request, connection string }{
 	{"%DOWNSTREAM_LOCAL_EMAIL_SAN%", "-", "-"},
 	{"%DOWNSTREAM_TLS_SESSION_ID%", "-", "-"},
 	{"%DOWNSTREAM_TRANSPORT_FAILURE_REASON%", "TLS_error:|no_such_thing:TLS_error_end", "TLS_error:|no_such_thing:TLS_error_end"},
+	{"%TLS_JA3_FINGERPRINT%", "ja3ja3", "ja3ja3"},
+	{"%TLS_JA4_FINGERPRINT%", "t13d_ja4", "t13d_ja4"},
 	{"%REQUESTED_SERVER_NAME%", "a.example", "a.example"},
 	{"%CONNECTION_ID%", "7", "7"},
 	{"%LISTENER_NAME%", "in", "in"},

@@ -30,7 +30,7 @@ func record() (*conn.Conn, *stream.Stream) {
 	c.Info = info.Conn{
 		ID: 7, Start: start, End: start.Add(1500 * time.Millisecond), Listener: "in", FilterChain: "web",
 		Source: addr("10.9.1.2:40001"), DirectSource: addr("10.9.1.9:40009"), Dest: addr("[2001:db8::1]:80"), Local: addr("[::ffff:127.0.0.1]:15001"),
-		ServerName: []byte("a.example"), TLSVersion: "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256",
+		ServerName: []byte("a.example"), JA3: "ja3ja3", JA4: "t13d_ja4", TLSVersion: "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256",
 		TLSFailure: "TLS_error:|no such thing:TLS_error_end",
 		PeerCertificate: &info.Certificate{
 			Subject: "CN=client,O=Weir", Issuer: "CN=ca", Serial: "0aff", SHA256: "25625", SHA1: "11",

@@ -238,6 +238,14 @@ func serverName(dst []byte, _ *op, c *conn.Conn, _ *stream.Stream) ([]byte, kind
 	return appendText(dst, c.Info.ServerName)
 }
 
+func ja3(dst []byte, _ *op, c *conn.Conn, _ *stream.Stream) ([]byte, kind) {
+	return appendText(dst, c.Info.JA3)
+}
+
+func ja4(dst []byte, _ *op, c *conn.Conn, _ *stream.Stream) ([]byte, kind) {
+	return appendText(dst, c.Info.JA4)
+}
+
 func connectionID(dst []byte, _ *op, c *conn.Conn, _ *stream.Stream) ([]byte, kind) {
 	return appendNumber(dst, c.Info.ID)
 }

@@ -40,6 +40,7 @@ type Conn struct {
 	ServerName []byte    // SNI, lower case
 	ALPN       [][]byte  // as the client sent them, or the protocol http_inspector found
 	ECH        bool      // the SNI is an ECH outer name: not to be trusted
+	JA3, JA4   string    // fingerprints of the ClientHello; "" unless tls_inspector makes them
 	SniffNote  string    // "", "timeout", "closed", "server_first", or a parse error
 
 	// Chosen.

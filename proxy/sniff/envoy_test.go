@@ -110,7 +110,7 @@ static_resources:
     listener_filters_timeout: 1s
     listener_filters:
     - name: tls
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector}
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector, enable_ja3_fingerprinting: true, enable_ja4_fingerprinting: true}
     - name: http
       typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector}
     access_log:
@@ -118,7 +118,7 @@ static_resources:
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
         path: LOG
-        log_format: {text_format_source: {inline_string: "%DOWNSTREAM_REMOTE_PORT% %FILTER_CHAIN_NAME% %REQUESTED_SERVER_NAME%\n"}}
+        log_format: {text_format_source: {inline_string: "%DOWNSTREAM_REMOTE_PORT% %FILTER_CHAIN_NAME% %REQUESTED_SERVER_NAME%\t%TLS_JA3_FINGERPRINT% %TLS_JA4_FINGERPRINT%\n"}}
     filter_chains:
     - name: tls
       filter_chain_match: {transport_protocol: tls}
@@ -171,17 +171,22 @@ func askEnvoy(t *testing.T, all []opening, golden string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	answers := map[string]string{}
+	answers, prints := map[string]string{}, map[string]string{}
 	for s := bufio.NewScanner(f); s.Scan(); {
 		port, answer, _ := strings.Cut(s.Text(), " ")
-		answers[ports[port]] = answer
+		answers[ports[port]], prints[ports[port]], _ = strings.Cut(answer, "\t")
 	}
-	var b strings.Builder
+	var b, fp strings.Builder
 	for _, o := range all {
 		fmt.Fprintf(&b, "%s\t%s\n", o.name, answers[o.name])
+		if strings.HasPrefix(answers[o.name], "tls") {
+			fmt.Fprintf(&fp, "%s\t%s\n", o.name, prints[o.name])
+		}
 	}
-	if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
+	for file, text := range map[string]string{golden: b.String(), fingerprints: fp.String()} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -89,7 +89,7 @@ func tlsOf(i *info.Conn) *alsdata.TLSProperties {
 		return nil
 	}
 	t := &alsdata.TLSProperties{
-		TlsVersion: tlsVersions[i.TLSVersion], TlsSniHostname: string(i.ServerName), TlsSessionId: i.TLSSessionID,
+		TlsVersion: tlsVersions[i.TLSVersion], TlsSniHostname: string(i.ServerName), TlsSessionId: i.TLSSessionID, Ja3Fingerprint: i.JA3,
 		LocalCertificateProperties: certificate(i.LocalCertificate), PeerCertificateProperties: certificate(i.PeerCertificate),
 	}
 	return t

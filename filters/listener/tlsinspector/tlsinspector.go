@@ -22,6 +22,7 @@ import (
 type config struct {
 	limit      int  // max_client_hello_size, in bytes
 	closeOnBad bool // close_connection_on_client_hello_parsing_errors
+	ja3, ja4   bool // enable_ja3_fingerprinting, enable_ja4_fingerprinting
 }
 
 // Factory is envoy.filters.listener.tls_inspector.
@@ -35,7 +36,10 @@ func parse(m *tlsv3.TlsInspector, _ *extension.Context) (*config, error) {
 	if limit > sniff.MaxHelloLimit {
 		l.Addf("max_client_hello_size", "%d is more than %d", limit, sniff.MaxHelloLimit)
 	}
-	return &config{int(limit), m.GetCloseConnectionOnClientHelloParsingErrors()}, l.Err()
+	return &config{
+		limit: int(limit), closeOnBad: m.GetCloseConnectionOnClientHelloParsingErrors(),
+		ja3: m.GetEnableJa3Fingerprinting().GetValue(), ja4: m.GetEnableJa4Fingerprinting().GetValue(),
+	}, l.Err()
 }
 
 // Stats are the filter's statistics, under tls_inspector. and by Envoy's names.
@@ -117,6 +121,12 @@ func (in *inspection) found(c *info.Conn) {
 	}
 	if c.ECH = in.tls.ECH(); c.ECH {
 		st.ECHFound.Inc()
+	}
+	if in.f.c.ja3 {
+		c.JA3 = string(in.tls.AppendJA3(nil))
+	}
+	if in.f.c.ja4 {
+		c.JA4 = string(in.tls.AppendJA4(nil))
 	}
 }
 
