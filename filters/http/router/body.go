@@ -275,7 +275,8 @@ func (p *pump) wait() bool {
 
 // join ends the pump: reading and writing are interrupted if they still go on.
 // Both may be about to set a deadline of their own, so it is done again until it
-// has worked.
+// has worked. Writing is spared at first: a pump that has just sent the last piece
+// has nothing to be interrupted in, and stopping it would cost the connection.
 func (p *pump) join() {
 	if !p.on {
 		return
@@ -286,11 +287,11 @@ func (p *pump) join() {
 		defer t.Stop()
 		for waiting := true; waiting; {
 			p.e.s.Codec().Interrupt()
-			p.at.StopWriting()
 			select {
 			case <-p.done:
 				waiting = false
 			case <-t.C:
+				p.at.StopWriting()
 			}
 		}
 		p.e.s.Codec().Resume()

@@ -2,6 +2,7 @@ package h1
 
 import (
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/buffer"
@@ -47,7 +48,8 @@ type Client struct {
 	head, connect bool // what the request was
 	sentBefore    uint64
 	wake          func() error
-	apart         bool // another goroutine writes the rest of the request
+	apart         bool        // another goroutine writes the rest of the request
+	stopped       atomic.Bool // by StopWriting: the connection has no way out any more
 }
 
 // NewClient makes the client half of a connection.
@@ -140,8 +142,9 @@ func (k *Client) Sent() bool { return k.apart || k.out.sent > k.sentBefore }
 func (k *Client) Started() bool { return k.gotHead }
 
 // StopWriting implements codec.Exchange: it ends our direction, so that a write
-// that waits for room fails.
+// that waits for room fails, and the connection carries no other exchange.
 func (k *Client) StopWriting() {
+	k.stopped.Store(true)
 	_ = k.c.CloseWrite()
 	_ = k.c.SetWriteDeadline(time.Unix(1, 0))
 }
@@ -319,7 +322,7 @@ func (k *Client) Settle() (reusable bool) {
 
 // Reusable tells whether the connection can carry another exchange.
 func (k *Client) Reusable() bool {
-	return k.sentEnd && k.gotEnd && k.rerr == nil && k.out.dead == nil && k.out.buf.Len() == 0 &&
+	return k.sentEnd && k.gotEnd && k.rerr == nil && !k.stopped.Load() && k.out.dead == nil && k.out.buf.Len() == 0 &&
 		k.buf.Len() == k.pending && (k.msg.KeepAlive || k.msg.Code == 0) && k.msg.Code != 101 && !(k.connect && k.msg.Code/100 == 2)
 }
 
