@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-
-	mdl "github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // ErrOwned is returned when a live process holds the plan's table: nobody else
@@ -40,11 +37,11 @@ func Apply(p Plan, mode Mode) (*Handle, error) {
 	if h.netns, err = netnsID(); err != nil {
 		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
 	}
-	if h.nf, err = dialNF(); err != nil {
+	if h.fw, err = dialFirewall(p.Backend); err != nil {
 		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
 	}
 	if h.rt, err = dialRT(); err != nil {
-		h.nf.close()
+		h.fw.close()
 		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
 	}
 	if err := h.apply(); err != nil {
@@ -67,11 +64,11 @@ func (p Plan) validateFor(mode Mode) error {
 // apply runs under the lock of the runtime directory.
 func (h *Handle) apply() (err error) {
 	p := h.plan
-	tables, err := h.nf.tables()
+	there, err := h.fw.list()
 	if err != nil {
 		return err
 	}
-	old, others, err := h.survey(tables)
+	old, others, err := survey(p, there)
 	if err != nil {
 		return err
 	}
@@ -141,7 +138,7 @@ func (h *Handle) apply() (err error) {
 			undo = append(undo, func() error { return h.rt.del(r) })
 		}
 	}
-	if err := h.replaceTable(p, old != nil); err != nil {
+	if err := h.fw.replace(p, h.mode, old != nil); err != nil {
 		return err
 	}
 	if old == nil {
@@ -154,35 +151,15 @@ func (h *Handle) apply() (err error) {
 	return errors.Join(restoreSysctls(stale), h.rt.orphans(append(others, p.key()), p.routing()), next.write())
 }
 
-// replaceTable puts the plan's table in place of the one that may be there.
-func (h *Handle) replaceTable(p Plan, old bool) error {
-	pr := compile(p)
-	msgs, err := pr.messages(h.mode == Resident)
-	if err != nil {
-		return err
-	}
-	if old {
-		msgs = append([]mdl.Message{deleteTable(pr.table)}, msgs...)
-	}
-	err = h.nf.commit(msgs)
-	if h.mode == Resident && errors.Is(err, unix.EINVAL) {
-		err = fmt.Errorf("%w (is the kernel older than 5.12, which brought tables with an owner?)", err)
-	}
-	if err != nil {
-		return fmt.Errorf("add table inet %s: %w", pr.table, err)
-	}
-	return nil
-}
-
-// survey looks at our tables: the one of the plan's name, nil if there is none,
-// and what policy rules and routes the others use. It refuses a table that
-// somebody else holds, and a plan that would share marks or tables with another.
-func (h *Handle) survey(tables []observedTable) (old *observedTable, others []routingKey, err error) {
-	p := h.plan
-	for _, t := range tables {
-		if t.name == p.TableName() {
-			if t.owner != 0 && t.owner != h.nf.port() {
-				return nil, nil, fmt.Errorf("table inet %s is %w (netlink port %d)", t.name, ErrOwned, t.owner)
+// survey looks at the interceptions that are there: the one of the plan's name,
+// nil if there is none, and what policy rules and routes the others use. It
+// refuses one that somebody else holds, and a plan that would share marks or
+// tables with another.
+func survey(p Plan, there []installed) (old *installed, others []routingKey, err error) {
+	for _, t := range there {
+		if t.name == p.Name {
+			if t.owner != 0 && !t.mine {
+				return nil, nil, fmt.Errorf("%s is %w (netlink port %d)", t, ErrOwned, t.owner)
 			}
 			old = &t
 			continue
@@ -194,11 +171,11 @@ func (h *Handle) survey(tables []observedTable) (old *observedTable, others []ro
 		others = append(others, k)
 		switch {
 		case k.table == p.Table:
-			err = fmt.Errorf("table: route table %d is used by inet %s", p.Table, t.name)
+			err = fmt.Errorf("table: route table %d is used by %s", p.Table, t)
 		case k.priority <= p.Priority+2 && p.Priority <= k.priority+2:
-			err = fmt.Errorf("priority: %d to %d meets that of inet %s, %d to %d", p.Priority, p.Priority+2, t.name, k.priority, k.priority+2)
+			err = fmt.Errorf("priority: %d to %d meets that of %s, %d to %d", p.Priority, p.Priority+2, t, k.priority, k.priority+2)
 		case p.Mark&k.mask == k.mark || k.mark&p.MarkMask == p.Mark:
-			err = fmt.Errorf("mark: %#x/%#x cannot be told from that of inet %s, %#x/%#x", p.Mark, p.MarkMask, t.name, k.mark, k.mask)
+			err = fmt.Errorf("mark: %#x/%#x cannot be told from that of %s, %#x/%#x", p.Mark, p.MarkMask, t, k.mark, k.mask)
 		}
 		if err != nil {
 			return nil, nil, err

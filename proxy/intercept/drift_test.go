@@ -99,7 +99,7 @@ func TestFailedApplyLeavesEverythingAsBefore(t *testing.T) {
 	}{
 		{"invalid", "listen_port", func(p *Plan) { p.ListenPort = 0 }},
 		{"route table of somebody", "not ours", func(p *Plan) { p.Table = 4711 }},
-		{"route table of another plan", "used by inet weir-other", func(p *Plan) { p.Table = 77 }},
+		{"route table of another plan", "used by table inet weir-other", func(p *Plan) { p.Table = 77 }},
 		{"priority of another plan", "weir-other", func(p *Plan) { p.Priority = 198 }},
 		{"mark of another plan", "weir-other", func(p *Plan) { p.Mark, p.MarkMask, p.OwnMark, p.LocalMark = 0x1100, 0x3700, 0x2000, 0x3000 }},
 		{"no such sysctl", "net.ipv4.conf.nope.rp_filter", func(p *Plan) {

@@ -6,8 +6,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-
-	mdl "github.com/mdlayher/netlink"
 )
 
 // Handle is an applied interception.
@@ -17,7 +15,7 @@ type Handle struct {
 
 	mu      sync.Mutex
 	plan    Plan        // guarded by mu
-	nf      *nfConn     // guarded by mu; nil once closed. In Resident mode it owns the table.
+	fw      firewall    // guarded by mu; nil once closed. A Resident nftables table belongs to it.
 	rt      *rtConn     // guarded by mu
 	sysctls sysctlFiles // guarded by mu
 }
@@ -40,7 +38,7 @@ func (h *Handle) Reapply(p Plan) error {
 	p = p.WithDefaults()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.nf == nil {
+	if h.fw == nil {
 		return fmt.Errorf("intercept %q: %w", p.Name, os.ErrClosed)
 	}
 	if err := p.validateFor(h.mode); err != nil {
@@ -56,9 +54,9 @@ func (h *Handle) Reapply(p Plan) error {
 			return fmt.Errorf("intercept %q: %w", p.Name, err)
 		}
 	}
-	_, found, err := h.nf.table(p.TableName())
+	found, err := isInstalled(h.fw, p.Name)
 	if err == nil {
-		err = h.replaceTable(p, found)
+		err = h.fw.replace(p, h.mode, found)
 	}
 	if err != nil {
 		return fmt.Errorf("intercept %q: %w", p.Name, err)
@@ -76,13 +74,13 @@ func (h *Handle) Release() {
 }
 
 func (h *Handle) release() {
-	if h.nf == nil {
+	if h.fw == nil {
 		return
 	}
-	h.nf.close()
+	h.fw.close()
 	h.rt.close()
 	h.sysctls.close()
-	h.nf, h.rt, h.sysctls = nil, nil, nil
+	h.fw, h.rt, h.sysctls = nil, nil, nil
 }
 
 // Close removes everything that Apply made and restores what it changed. The
@@ -91,7 +89,7 @@ func (h *Handle) release() {
 func (h *Handle) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.nf == nil {
+	if h.fw == nil {
 		return nil
 	}
 	defer h.release()
@@ -100,9 +98,9 @@ func (h *Handle) Close() error {
 		defer l.Close()
 	}
 	errs := []error{err}
-	_, found, err := h.nf.table(h.plan.TableName())
+	found, err := isInstalled(h.fw, h.plan.Name)
 	if err == nil && found {
-		err = h.nf.commit([]mdl.Message{deleteTable(h.plan.TableName())})
+		err = h.fw.remove(h.plan.Name)
 	}
 	errs = append(errs, err)
 	for _, r := range slices.Backward(h.plan.routing()) {

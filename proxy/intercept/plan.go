@@ -76,11 +76,25 @@ type Sysctl struct {
 	Value string `json:"value"`
 }
 
+// Backend is what holds a plan's rules in the kernel.
+type Backend uint8
+
+// The backends.
+const (
+	// NFT is nftables, by netlink: no external program is run. The default.
+	NFT Backend = iota
+)
+
+// String is the word of the configuration: "nft".
+func (b Backend) String() string { return "nft" }
+
 // Plan is an interception as data. The zero value of every field but ListenPort
 // is usable. A Plan is not changed by this package.
 type Plan struct {
 	// Name tells plans apart: the table is "weir-" + Name. Default "main".
 	Name string `json:"name"`
+	// Backend holds the rules.
+	Backend Backend `json:"backend,omitempty"`
 	// ListenPort is the port of the transparent listener (IP_TRANSPARENT, bound to
 	// the wildcard address of each family).
 	ListenPort uint16 `json:"listen_port"`

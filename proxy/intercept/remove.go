@@ -3,8 +3,6 @@ package intercept
 import (
 	"errors"
 	"fmt"
-
-	mdl "github.com/mdlayher/netlink"
 )
 
 // Remove takes away an interception by its name, in the network namespace of the
@@ -30,34 +28,34 @@ func remove(name string) error {
 		return err
 	}
 	defer l.Close()
-	nf, err := dialNF()
+	fw, err := dialFirewall(NFT)
 	if err != nil {
 		return err
 	}
-	defer nf.close()
+	defer fw.close()
 	rt, err := dialRT()
 	if err != nil {
 		return err
 	}
 	defer rt.close()
 
-	tables, err := nf.tables()
+	there, err := fw.list()
 	if err != nil {
 		return err
 	}
 	var keep []routingKey
-	for _, t := range tables {
-		if t.name != tablePrefix+name {
+	for _, t := range there {
+		if t.name != name {
 			if k, ok := parseTableComment(t.comment); ok {
 				keep = append(keep, k)
 			}
 			continue
 		}
 		if t.owner != 0 {
-			return fmt.Errorf("table inet %s is %w (netlink port %d)", t.name, ErrOwned, t.owner)
+			return fmt.Errorf("%s is %w (netlink port %d)", t, ErrOwned, t.owner)
 		}
-		if err := nf.commit([]mdl.Message{deleteTable(t.name)}); err != nil {
-			return fmt.Errorf("delete table inet %s: %w", t.name, err)
+		if err := fw.remove(name); err != nil {
+			return err
 		}
 	}
 	errs := []error{rt.orphans(keep, nil)}

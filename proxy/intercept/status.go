@@ -81,26 +81,23 @@ func (s *Status) read() error {
 	if err != nil {
 		return err
 	}
-	nf, err := dialNF()
+	fw, err := dialFirewall(NFT)
 	if err != nil {
 		return err
 	}
-	defer nf.close()
-	t, active, err := nf.table(tablePrefix + s.Name)
+	defer fw.close()
+	there, err := fw.list()
 	if err != nil {
 		return err
 	}
-	if active {
+	if i := slices.IndexFunc(there, func(t installed) bool { return t.name == s.Name }); i >= 0 {
+		t := there[i]
 		s.Active, s.Comment, s.Owner, s.Mode = true, t.comment, t.owner, Installed.String()
 		if t.owner != 0 {
 			s.Mode = Resident.String()
 		}
-		rules, err := nf.rules(t.name)
-		if err != nil {
+		if s.Rules, err = fw.counters(s.Name); err != nil {
 			return err
-		}
-		for _, r := range slices.DeleteFunc(rules, func(r observedRule) bool { return !r.counted }) {
-			s.Rules = append(s.Rules, RuleStatus{r.chain, r.comment, r.packets, r.bytes})
 		}
 	}
 	if !found {

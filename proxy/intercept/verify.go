@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // Level says how bad a finding is.
@@ -50,12 +47,12 @@ func Verify(p Plan) []Finding {
 		v.add("plan-invalid", Problem, "", "%v", err)
 		return v.found
 	}
-	nf, err := dialNF()
+	fw, err := dialFirewall(p.Backend)
 	if err != nil {
 		v.add("unreadable", Problem, "", "%v", err)
 		return v.found
 	}
-	defer nf.close()
+	defer fw.close()
 	rt, err := dialRT()
 	if err != nil {
 		v.add("unreadable", Problem, "", "%v", err)
@@ -63,7 +60,7 @@ func Verify(p Plan) []Finding {
 	}
 	defer rt.close()
 	for _, step := range []func() error{
-		func() error { return v.table(nf) },
+		func() error { return fw.compare(v) },
 		func() error { return v.routing(rt) },
 		func() error { return v.shadows(rt) },
 		v.settings,
@@ -86,87 +83,6 @@ func (v *verifier) add(code string, l Level, fix, format string, args ...any) {
 }
 
 const fixReapply = "apply the plan again (weir intercept up, or restart weir)"
-
-// table compares chains, rules and sets.
-func (v *verifier) table(nf *nfConn) error {
-	pr := compile(v.p)
-	t, ok, err := nf.table(pr.table)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		v.add("table-missing", Problem, fixReapply, "there is no table inet %s: nothing is intercepted", pr.table)
-		return nil
-	}
-	if t.flags&unix.NFT_TABLE_F_DORMANT != 0 {
-		v.add("table-dormant", Problem, fixReapply, "table inet %s is dormant: nothing is intercepted", pr.table)
-	}
-	chains, err := nf.chains(pr.table)
-	if err != nil {
-		return err
-	}
-	rules, err := nf.rules(pr.table)
-	if err != nil {
-		return err
-	}
-	for _, c := range pr.chains {
-		h, ok := chains[c.name]
-		if !ok {
-			v.add("chain-missing", Problem, fixReapply, "chain %s is missing", c.name)
-			continue
-		}
-		delete(chains, c.name)
-		if c.hook != nil && (h[0] != uint32(c.hook.num) || int32(h[1]) != c.hook.priority) {
-			v.add("hook-drift", Problem, fixReapply, "chain %s has hook %d priority %d, want %d and %d", c.name, h[0], int32(h[1]), c.hook.num, c.hook.priority)
-		}
-		if err := v.rules(c, rules); err != nil {
-			return err
-		}
-	}
-	for name := range chains {
-		v.add("chain-foreign", Problem, fixReapply, "chain %s is not ours", name)
-	}
-	for _, s := range pr.sets {
-		got, err := nf.elements(pr.table, s.name)
-		if err != nil {
-			return err
-		}
-		want := slices.Clone(s.elems)
-		sortElems(want)
-		if !slices.EqualFunc(got, want, func(a, b elem) bool { return a.end == b.end && string(a.key) == string(b.key) }) {
-			v.add("set-drift", Problem, fixReapply, "set %s has %d elements that are not the plan's %d", s.name, len(got), len(want))
-		}
-	}
-	return nil
-}
-
-// rules compares one chain's rules, in order, and reports the first difference.
-func (v *verifier) rules(c *chain, all []observedRule) error {
-	var got []observedRule
-	for _, r := range all {
-		if r.chain == c.name {
-			got = append(got, r)
-		}
-	}
-	for i, r := range c.rules {
-		attrs, err := encodeExprs(r.exprs)
-		if err != nil {
-			return err
-		}
-		if i >= len(got) {
-			v.add("rule-missing", Problem, fixReapply, "chain %s: rule %d (%s) is missing", c.name, i+1, r.comment)
-			return nil
-		}
-		if got[i].comment != r.comment || !sameExprs(encode(attrs...), got[i].exprs) {
-			v.add("rule-drift", Problem, fixReapply, "chain %s: rule %d is not the plan's (%s)", c.name, i+1, r.comment)
-			return nil
-		}
-	}
-	if len(got) > len(c.rules) {
-		v.add("rule-foreign", Problem, fixReapply, "chain %s has %d rules more than the plan", c.name, len(got)-len(c.rules))
-	}
-	return nil
-}
 
 // routing looks for the plan's policy rules and routes.
 func (v *verifier) routing(rt *rtConn) error {
