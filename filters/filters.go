@@ -107,8 +107,9 @@ type BuildContext struct {
 	HTTP     *stats.Scope                  // http.<stat_prefix>.; set while an HTTP chain is built
 	Clusters *upstream.Manager             // live clusters, found by name
 	Routes   func(name string) *route.Live // the route table an RDS name stands for
-	// Scopes gives the scopes that SRDS brings from a source, and counts them under http.<prefix>.scoped_rds.<name>.
-	Scopes   func(source, prefix, name string) *route.LiveScopes
+	// Scopes gives the scopes that SRDS brings from a source, with their tables from another, and counts them under
+	// http.<prefix>.scoped_rds.<name>.
+	Scopes   func(source string, routes extension.Source, prefix, name string) *route.LiveScopes
 	Discover Discoverer // asks the control plane for what a request needs; nil asks nobody
 	// Extensions gives the live configuration of a key of extension.Discovery; nil discovers none.
 	Extensions func(key string) *extension.Live

@@ -80,7 +80,8 @@ type Proxy struct {
 	mu         sync.Mutex
 	run        context.Context // of Run; nil before. Guarded by mu, like all below
 	routes     map[string]*liveRoute
-	scopes     map[string]*liveScopes
+	scopes     map[scopesAt]*liveScopes
+	scoped     scopesIn
 	extensions map[string]*liveExtension
 	listeners  map[string]*live
 	retired    map[*live]struct{} // removed, with connections that still go on
@@ -128,7 +129,7 @@ func New(o Options) (*Proxy, error) {
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
 		layers: layers.New(layers.Options{Log: o.Log, Stats: root, Layers: o.Layers, Registry: o.Runtime}),
-		routes: map[string]*liveRoute{}, scopes: map[string]*liveScopes{}, extensions: map[string]*liveExtension{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
+		routes: map[string]*liveRoute{}, scopes: map[scopesAt]*liveScopes{}, extensions: map[string]*liveExtension{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}
 	p.up = upstream.NewManager(upstream.Options{
 		Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark,
@@ -287,7 +288,9 @@ func (p *Proxy) applyRoutes(s *config.Snapshot) {
 		}
 	}
 	for key := range s.Scopes { // also those that are on demand, and refer to nothing
-		wanted[s.Scope(key).RouteName] = true
+		for at := range p.scopes {
+			wanted[s.Scope(key).TableRef(at.routes).Key()] = true
+		}
 	}
 	for name, l := range p.routes {
 		if s.Routes[name] != nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -16,7 +17,19 @@ type ScopeStats struct {
 	Reload   *stats.Counter `stat:"config_reload"`
 }
 
-// liveScopes are the scopes of one source of SRDS.
+// scopesAt says where scopes come from, and where their routes do.
+type scopesAt struct {
+	source string
+	routes extension.Source
+}
+
+// scopesIn are the scopes of a snapshot, by source and key.
+type scopesIn struct {
+	snapshot *config.Snapshot
+	by       map[string]map[string]*config.Resource
+}
+
+// liveScopes are the scopes of one source of SRDS, with tables of one source of RDS.
 type liveScopes struct {
 	route.LiveScopes
 	from  map[string]*config.Resource // by key
@@ -35,13 +48,9 @@ func (p *Proxy) applyScopes(s *config.Snapshot) {
 		}
 		by[source][key] = r
 	}
-	for source := range p.scopes {
-		if by[source] == nil {
-			by[source] = map[string]*config.Resource{}
-		}
-	}
-	for source, now := range by {
-		if l := p.liveScopes(source); l.swap(p, s, now) {
+	p.scoped = scopesIn{s, by}
+	for at, l := range p.scopes {
+		if l.swap(p, at) {
 			for _, st := range l.stats {
 				l.count(st)
 				st.Reload.Inc()
@@ -63,8 +72,8 @@ func (l *liveScopes) count(st *ScopeStats) {
 
 // countedScopes gives the scopes of a source, and counts them for a connection
 // manager; p.mu is held.
-func (p *Proxy) countedScopes(source, prefix, name string) *route.LiveScopes {
-	l, k := p.liveScopes(source), [2]string{prefix, name}
+func (p *Proxy) countedScopes(source string, routes extension.Source, prefix, name string) *route.LiveScopes {
+	l, k := p.liveScopes(scopesAt{source, routes}), [2]string{prefix, name}
 	if l.stats[k] == nil {
 		l.stats[k] = stats.Fill[ScopeStats](p.scope.Scope("http", prefix, "scoped_rds", name))
 	}
@@ -73,7 +82,8 @@ func (p *Proxy) countedScopes(source, prefix, name string) *route.LiveScopes {
 }
 
 // swap puts the scopes of one source in force; it tells whether there was a change.
-func (l *liveScopes) swap(p *Proxy, s *config.Snapshot, now map[string]*config.Resource) bool {
+func (l *liveScopes) swap(p *Proxy, at scopesAt) bool {
+	s, now := p.scoped.snapshot, p.scoped.by[at.source]
 	same := len(now) == len(l.from)
 	for key, r := range now {
 		same = same && l.from[key] == r
@@ -86,12 +96,12 @@ func (l *liveScopes) swap(p *Proxy, s *config.Snapshot, now map[string]*config.R
 	for key, r := range now {
 		x := l.made[key]
 		if x == nil || l.from[key] != r {
-			x = &route.LiveScope{Scope: s.Scope(key)}
+			x = &route.LiveScope{Scope: s.Scope(key), Routes: at.routes}
 			if x.Table != nil {
 				x.Live = new(route.Live)
 				x.Live.Store(x.Table)
 			} else {
-				x.Live = &p.liveRoute(x.RouteName).Live
+				x.Live = &p.liveRoute(x.TableRef(at.routes).Key()).Live
 			}
 		}
 		made[key], all.By[x.Key] = x, x
@@ -101,11 +111,15 @@ func (l *liveScopes) swap(p *Proxy, s *config.Snapshot, now map[string]*config.R
 	return true
 }
 
-func (p *Proxy) liveScopes(source string) *liveScopes {
-	l := p.scopes[source]
+func (p *Proxy) liveScopes(at scopesAt) *liveScopes {
+	l := p.scopes[at]
 	if l == nil {
 		l = &liveScopes{stats: map[[2]string]*ScopeStats{}}
-		p.scopes[source] = l
+		p.scopes[at] = l
+		l.Store(&route.Scopes{})
+		if p.scoped.snapshot != nil {
+			l.swap(p, at)
+		}
 	}
 	return l
 }

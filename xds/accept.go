@@ -22,6 +22,9 @@ func (s *Session) finish(t *typeState, r *response) {
 				it.err = s.misfit(t, it)
 			case srds:
 				it.err = s.clash(t, r, i)
+				it.clashes = it.err != nil
+			case rds:
+				it.err = s.unanswerable(it)
 			}
 			if it.cause = it.err; it.err != nil {
 				it.todo = false // it may fit another time
@@ -66,7 +69,7 @@ func (s *Session) take(t *typeState, it *item) *slot {
 		t.slots[r.Name] = o
 	}
 	t.mark(o)
-	o.bad, o.gone, o.heard = nil, false, true
+	o.bad, o.spare, o.gone, o.heard = nil, nil, false, true
 	for _, a := range it.aliases {
 		if t.pins[a] != nil && a != r.Name {
 			t.aliases[a] = r.Name
@@ -114,7 +117,9 @@ func (s *Session) refuse(t *typeState, r *response, it *item) string {
 	if it.todo || o.bad != nil && o.bad.err == it.cause { // the latter: known
 		bad.raw = it.any.GetValue()
 	}
-	o.bad = bad
+	if o.bad, o.spare = bad, nil; it.clashes {
+		o.spare = it.res
+	}
 	t.mark(o)
 	return text
 }
@@ -149,7 +154,7 @@ func (s *Session) remove(t *typeState, name string) {
 		return
 	}
 	t.mark(o)
-	if o.bad = nil; o.want != nil && o.want.Static {
+	if o.bad, o.spare = nil, nil; o.want != nil && o.want.Static {
 		return
 	}
 	o.gone, o.heard, o.version, o.dies = true, true, "", time.Time{}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/route"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A fake resource is a protobuf message of strings, so that names and mentions are found in it as in a real one:
 // 1 name, 2 reference ("rds r"), 3 mention of a cluster, 4 an error to give, 5 a panic, 6 anything that makes the bytes differ,
-// 7 a field without effect.
+// 7 a field without effect, 8 a scope's key.
 const (
 	fakeName protowire.Number = iota + 1
 	fakeRef
@@ -27,9 +28,10 @@ const (
 	fakePanic
 	fakeRev
 	fakeDegraded
+	fakeScope
 )
 
-// fakeAny makes one from a script line: `a eds=x,y rds=r sds=s,t@/file uses=c rev=2 bad="text" degraded=f panic`.
+// fakeAny makes one from a script line: `a eds=x,y rds=r sds=s,t@/file uses=c rev=2 bad="text" degraded=f scope=key panic`.
 func fakeAny(url, name string, words []string, kv map[string]string) *anypb.Any {
 	var b []byte
 	put := func(n protowire.Number, v string) {
@@ -61,6 +63,9 @@ func fakeAny(url, name string, words []string, kv map[string]string) *anypb.Any 
 	if v := kv["degraded"]; v != "" {
 		put(fakeDegraded, v)
 	}
+	if v := kv["scope"]; v != "" {
+		put(fakeScope, v)
+	}
 	return &anypb.Any{TypeUrl: url, Value: b}
 }
 
@@ -83,23 +88,26 @@ func fakeDecode(_ string, a *anypb.Any) (*config.Resource, error) {
 			r.Name = string(v)
 		case fakeRef:
 			k, name, _ := strings.Cut(string(v), " ")
+			name, routes, _ := strings.Cut(name, ">")
 			name, from, _ := strings.Cut(strings.Replace(name, "~", "@~", 1), "@")
 			from = strings.Replace(from, "@~", "~", 1)
 			name, late := strings.CutSuffix(name, "?")
-			r.Refs = append(r.Refs, extension.Ref{TypeURL: urlOf(k), Name: name, Source: fakeSource(from), Late: late})
+			r.Refs = append(r.Refs, extension.Ref{TypeURL: urlOf(k), Name: name, Source: fakeSource(from), Late: late, Routes: fakeSource(routes)})
 		case fakeBad:
 			return nil, errors.New(string(v))
 		case fakePanic:
 			panic(string(v))
 		case fakeDegraded:
 			r.Degraded = append(r.Degraded, string(v))
+		case fakeScope:
+			r.Value = &route.Scope{Name: r.Name, Key: string(v), RouteName: r.Refs[0].Name}
 		}
 	}
 	return r, nil
 }
 
 // fakeSource reads the source of a reference: `@/file`, `@static`, or the name of a cluster. `~2s` after it, or after the name, is its
-// initial_fetch_timeout.
+// initial_fetch_timeout. `>` and a source after all of it is where the routes of scopes come from.
 func fakeSource(s string) (src extension.Source) {
 	if from, fetch, ok := strings.Cut(s, "~"); ok {
 		src = fakeSource(from)

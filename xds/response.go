@@ -50,6 +50,7 @@ type item struct {
 	heartbeat bool          // nothing but the name came: what is there stays
 	skip      bool          // not asked for, or told of by another item
 	todo      bool          // to be decoded
+	clashes   bool          // it is refused for what another has, see clash
 }
 
 // received takes in a response. Responses of a type are worked on one after the other.

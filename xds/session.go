@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -175,9 +176,12 @@ func (s *Session) start() {
 // settle brings everything else in line with what just changed: the snapshot, then the answers owed and the subscriptions.
 func (s *Session) settle() {
 	n := len(s.out)
-	if next := s.assemble(); next != nil {
-		s.publish(next)
-		s.connectLast(n)
+	for again := true; again; again = s.rescope() { // who refers to scopes may be others now
+		s.rescope()
+		if next := s.assemble(); next != nil {
+			s.publish(next)
+			s.connectLast(n)
+		}
 	}
 	for _, t := range s.types {
 		s.request(t)
@@ -300,6 +304,7 @@ func (s *Session) interest(t *typeState) []string {
 		return t.asks
 	}
 	set := s.addRoots(t, t.pinned())
+	t.routes = nil
 	for _, owner := range s.owners(t) {
 		for _, o := range owner.slots {
 			for _, r := range [...]*config.Resource{o.want, o.live} {
@@ -309,6 +314,9 @@ func (s *Session) interest(t *typeState) []string {
 				for _, ref := range r.Refs {
 					if ref.TypeURL == t.url && ref.Source.Stream() == t.from {
 						set[ref.Name] = struct{}{}
+						if t.k == srds && ref.Name == "*" && !slices.Contains(t.routes, ref.Routes) {
+							t.routes = append(t.routes, ref.Routes)
+						}
 					}
 				}
 			}
@@ -322,6 +330,7 @@ func (s *Session) interest(t *typeState) []string {
 		o := t.slots[name]
 		return o != nil && o.want != nil && o.want.Static
 	})
+	slices.SortFunc(t.routes, func(a, b extension.Source) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	t.asks, t.stale, t.all, t.fresh = slices.Sorted(maps.Keys(set)), false, true, nil
 	return t.asks
 }
@@ -338,13 +347,15 @@ func (s *Session) touched(owner kind) {
 
 const warmingTimer = "warming"
 
-func fetchTimer(t *typeState) string { return "fetch " + t.short }
+func fetchTimer(t *typeState) string { return timerOf("fetch", t) }
 
-func nackTimer(t *typeState) string {
+func nackTimer(t *typeState) string { return timerOf("nack", t) }
+
+func timerOf(word string, t *typeState) string {
 	if t.from == (extension.Source{}) {
-		return "nack " + t.short
+		return word + " " + t.short
 	}
-	return fmt.Sprintf("nack %s %d", t.short, t.source)
+	return fmt.Sprintf("%s %s %d", word, t.short, t.source)
 }
 
 // typeWord names a type and where it comes from: `CDS from ads`.

@@ -128,7 +128,12 @@ func randomResponse(r *rand.Rand) *discoveryv3.DiscoveryResponse {
 			if r.IntN(2) == 0 {
 				kv["rds"] = name()
 			}
+			if r.IntN(3) == 0 {
+				kv["srds"] = "*" + []string{"", ">agent", ">/f", "@agent>/f"}[r.IntN(4)]
+			}
 			kv["uses"] = name()
+		case srds:
+			kv["scope"], kv["rds"] = name(), name()
 		case rds:
 			kv["uses"] = name()
 		}
@@ -202,7 +207,9 @@ func (p *probe) do(op byte, r *discoveryv3.DiscoveryResponse) {
 	case op < 40:
 		p.step(Decoded{TypeURL: r.GetTypeUrl(), Seq: uint64(op)})
 	case op < 50 && len(p.opened) > 0:
-		r.TypeUrl = SecretType
+		if r.TypeUrl != ScopeType && r.TypeUrl != RouteType {
+			r.TypeUrl = SecretType
+		}
 		p.receive(p.opened[int(op)%len(p.opened)], r, false)
 	case op < 80:
 		p.now = p.now.Add(time.Duration(op) * 100 * time.Millisecond)
@@ -354,8 +361,9 @@ func (p *probe) published(s *config.Snapshot) {
 		}
 	}
 	used = refs(s.Listeners)
+	maps.Copy(used, refs(s.Scopes))
 	for n := range s.Routes {
-		if !used[RouteType+n] {
+		if name, _, _ := strings.Cut(n, " from "); !used[RouteType+name] {
 			p.t.Errorf("snapshot %d: route %q serves nothing", s.Version, n)
 		}
 	}

@@ -160,6 +160,9 @@ func (s *Session) close(t *typeState) {
 	if t.held {
 		s.do(StopTimer{nackTimer(t)})
 	}
+	if !t.answered && t.wild && t.fetch > 0 {
+		s.do(StopTimer{fetchTimer(t)})
+	}
 	if !c.File && !c.connected {
 		s.do(StopTimer{c.timer()})
 	}

@@ -23,13 +23,14 @@ type typeState struct {
 	answered bool   // it came, or is no longer waited for
 	restored bool   // what serves is the last known good, until the first answer
 	slots    map[string]*slot
-	wild     bool              // everything is subscribed to, besides names
-	pins     map[string]*pin   // Subscribed
-	aliases  map[string]string // names that were asked for, and by which name their resource is here
-	asks     []string          // see interest
-	stale    bool              // asks is to be made again
-	fresh    []string          // names to be put into asks
-	lacking  bool              // not all of asks have slots
+	wild     bool               // everything is subscribed to, besides names
+	pins     map[string]*pin    // Subscribed
+	aliases  map[string]string  // names that were asked for, and by which name their resource is here
+	routes   []extension.Source // of scopes: where those who refer to them have their routes from
+	asks     []string           // see interest
+	stale    bool               // asks is to be made again
+	fresh    []string           // names to be put into asks
+	lacking  bool               // not all of asks have slots
 
 	// See work.go.
 	marked map[*slot]struct{}
@@ -74,6 +75,7 @@ type slot struct {
 	ttl      time.Duration    // that it came with last, 0 is for ever
 	dies     time.Time        // when it runs out; zero is never
 	bad      *ResourceError   // why the version offered last was refused
+	spare    *config.Resource // that version, when it may be taken later: see rescope
 	updated  time.Time        // when live changed
 	counts   tally            // as they are in typeState.sum
 	counted  Counters         // of this one: Envoy counts every secret's subscription by itself

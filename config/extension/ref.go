@@ -14,6 +14,8 @@ type Ref struct {
 	Source        Source
 	Types         string // of an extension: the type URLs its configuration may have, by JoinTypes; "" is any
 	Late          bool   // it is not waited for: its owner can serve without it
+	// Routes says where the routes of all scopes come from, when it is these that are referred to (rds_config_source).
+	Routes Source
 }
 
 // JoinTypes writes type URLs as Ref.Types has them.

@@ -26,11 +26,12 @@ type Scope struct {
 	Fragments []string // of the key
 	Key       string   // the fragments, as Scoping makes them of a request
 	Table     *Table   // inline route_configuration, else
-	RouteName string   // … the key of the one that RDS brings
+	RouteName string   // … the name of the one that RDS brings
 	OnDemand  bool     // it is asked for when a request needs it
 }
 
-// DecodeScope compiles a ScopedRouteConfiguration. What it refers to comes from rds.
+// DecodeScope compiles a ScopedRouteConfiguration. What it refers to comes from rds; of discovered scopes that is what says the one who
+// refers to them.
 func DecodeScope(m *routev3.ScopedRouteConfiguration, rds extension.Source, ctx *extension.Context) (*Scope, error) {
 	var l fielderr.List
 	s := &Scope{Name: m.GetName(), OnDemand: m.GetOnDemand(), RouteName: m.GetRouteConfigurationName()}
@@ -54,15 +55,18 @@ func DecodeScope(m *routev3.ScopedRouteConfiguration, rds extension.Source, ctx 
 		s.Table = t
 	case s.RouteName == "":
 		l.Addf("route_configuration_name", "unset, and no route_configuration")
-	case s.OnDemand:
-		s.RouteName = extension.Ref{TypeURL: tableURL, Name: s.RouteName, Source: rds}.Key()
-	default:
-		s.RouteName = ctx.RequireFrom(tableURL, s.RouteName, rds)
+	case !s.OnDemand:
+		ctx.RequireFrom(tableURL, s.RouteName, rds)
 	}
 	if err := l.Err(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// TableRef is the reference to the table of a scope when RDS brings it from a source.
+func (s *Scope) TableRef(rds extension.Source) extension.Ref {
+	return extension.Ref{TypeURL: tableURL, Name: s.RouteName, Source: rds}
 }
 
 // appendFragment adds one part of a key, with its length before it, so that two keys are equal only if all parts are.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/proxy/header"
 )
@@ -17,7 +18,8 @@ type Scopes struct {
 // A LiveScope is a scope, and where its table is at any moment.
 type LiveScope struct {
 	*Scope
-	Live *Live
+	Live   *Live
+	Routes extension.Source // where its table comes from when RDS brings it
 }
 
 // LiveScopes are the scopes that streams look at: what an SRDS update swaps.

@@ -124,7 +124,7 @@ func (w World) scoped(c *hcm.Scopes, q *Question, a *Answer) *route.Table {
 		a.RouteConfig = &Resource{Name: s.Table.Name}
 		return s.Table
 	}
-	return w.discovered(s.RouteName, s.RouteName, a)
+	return w.discovered(s.TableRef(c.Routes).Key(), s.RouteName, a)
 }
 
 // head makes the request's head.

@@ -62,8 +62,9 @@ type Config struct {
 type Scopes struct {
 	Name   string
 	Key    route.ScopeKey
-	Source string         // by which the data plane knows the scopes that SRDS brings, else
-	Inline []*route.Scope // … scoped_route_configurations_list
+	Source string           // by which the data plane knows the scopes that SRDS brings, else
+	Inline []*route.Scope   // … scoped_route_configurations_list
+	Routes extension.Source // where the tables come from (rds_config_source)
 }
 
 // RouteTable is the inline route table, nil when RDS brings it; lints of a

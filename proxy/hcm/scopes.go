@@ -10,17 +10,17 @@ import (
 func scoping(c *Scopes, prefix string, bc *filters.BuildContext) *route.Scoping {
 	g := &route.Scoping{Name: c.Name, Key: c.Key}
 	if c.Source != "" {
-		g.Live = bc.Scopes(c.Source, prefix, c.Name)
+		g.Live = bc.Scopes(c.Source, c.Routes, prefix, c.Name)
 		return g
 	}
 	all := &route.Scopes{By: map[string]*route.LiveScope{}}
 	for _, s := range c.Inline {
-		l := &route.LiveScope{Scope: s}
+		l := &route.LiveScope{Scope: s, Routes: c.Routes}
 		if s.Table != nil {
 			l.Live = new(route.Live)
 			l.Live.Store(s.Table)
 		} else {
-			l.Live = bc.Routes(s.RouteName)
+			l.Live = bc.Routes(s.TableRef(c.Routes).Key())
 		}
 		all.By[s.Key] = l
 	}

@@ -4,8 +4,10 @@ import (
 	clusterservice "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
+	extensionservice "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
+	runtimeservice "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
@@ -28,6 +30,9 @@ func register(g *grpc.Server, h handlers) {
 	listenerservice.RegisterListenerDiscoveryServiceServer(g, listeners{handlers: h})
 	routeservice.RegisterRouteDiscoveryServiceServer(g, routes{handlers: h})
 	secretservice.RegisterSecretDiscoveryServiceServer(g, secrets{handlers: h})
+	routeservice.RegisterScopedRoutesDiscoveryServiceServer(g, scopes{handlers: h})
+	runtimeservice.RegisterRuntimeDiscoveryServiceServer(g, runtimes{handlers: h})
+	extensionservice.RegisterExtensionConfigDiscoveryServiceServer(g, extensions{handlers: h})
 }
 
 type (
@@ -53,6 +58,18 @@ type (
 	}
 	secrets struct {
 		secretservice.UnimplementedSecretDiscoveryServiceServer
+		handlers
+	}
+	scopes struct {
+		routeservice.UnimplementedScopedRoutesDiscoveryServiceServer
+		handlers
+	}
+	runtimes struct {
+		runtimeservice.UnimplementedRuntimeDiscoveryServiceServer
+		handlers
+	}
+	extensions struct {
+		extensionservice.UnimplementedExtensionConfigDiscoveryServiceServer
 		handlers
 	}
 )
@@ -103,4 +120,28 @@ func (s secrets) StreamSecrets(g secretservice.SecretDiscoveryService_StreamSecr
 
 func (s secrets) DeltaSecrets(g secretservice.SecretDiscoveryService_DeltaSecretsServer) error {
 	return s.delta.DeltaStreamHandler(g, resource.SecretType)
+}
+
+func (s scopes) StreamScopedRoutes(g routeservice.ScopedRoutesDiscoveryService_StreamScopedRoutesServer) error {
+	return s.sotw.StreamHandler(g, resource.ScopedRouteType)
+}
+
+func (s scopes) DeltaScopedRoutes(g routeservice.ScopedRoutesDiscoveryService_DeltaScopedRoutesServer) error {
+	return s.delta.DeltaStreamHandler(g, resource.ScopedRouteType)
+}
+
+func (s runtimes) StreamRuntime(g runtimeservice.RuntimeDiscoveryService_StreamRuntimeServer) error {
+	return s.sotw.StreamHandler(g, resource.RuntimeType)
+}
+
+func (s runtimes) DeltaRuntime(g runtimeservice.RuntimeDiscoveryService_DeltaRuntimeServer) error {
+	return s.delta.DeltaStreamHandler(g, resource.RuntimeType)
+}
+
+func (s extensions) StreamExtensionConfigs(g extensionservice.ExtensionConfigDiscoveryService_StreamExtensionConfigsServer) error {
+	return s.sotw.StreamHandler(g, resource.ExtensionConfigType)
+}
+
+func (s extensions) DeltaExtensionConfigs(g extensionservice.ExtensionConfigDiscoveryService_DeltaExtensionConfigsServer) error {
+	return s.delta.DeltaStreamHandler(g, resource.ExtensionConfigType)
 }

@@ -14,11 +14,8 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream"
 )
 
-// The types of what is asked for.
-const (
-	tableURL   = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-	clusterURL = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-)
+// clusterURL is the type of the clusters that are asked for.
+const clusterURL = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 
 // routeTimeout is how long routes and virtual hosts are waited for. Envoy has no
 // bound of its own there: the stream's idle timeout ends such a request.
@@ -63,7 +60,7 @@ func (f *filter) OnRequestHeaders(s *stream.Stream) filters.Verdict {
 func missing(c *route.LiveScope, t *route.Table, authority []byte) (ref extension.Ref, ok bool) {
 	switch {
 	case c != nil && c.OnDemand && t == nil:
-		return extension.Ref{TypeURL: tableURL, Name: c.RouteName}, true
+		return c.TableRef(c.Routes), true
 	case t != nil && t.Discovers:
 		// Envoy: the host as the client wrote it, with its port, in lower case.
 		return extension.Ref{TypeURL: route.VirtualHostURL, Name: t.Name + "/" + string(bytes.ToLower(authority)), Source: t.From}, true

@@ -53,6 +53,7 @@ func scopes(l *fielderr.List, m *hcmv3.ScopedRoutes, ctx *extension.Context) *hc
 	if m.GetRdsConfigSource() != nil {
 		rds = core.DecodeSource(l, at+".rds_config_source", m.GetRdsConfigSource())
 	}
+	s.Routes = rds.Stream()
 	switch c := m.GetConfigSpecifier().(type) {
 	case *hcmv3.ScopedRoutes_ScopedRouteConfigurationsList:
 		list := at + ".scoped_route_configurations_list.scoped_route_configurations"
@@ -70,10 +71,10 @@ func scopes(l *fielderr.List, m *hcmv3.ScopedRoutes, ctx *extension.Context) *hc
 		if c.ScopedRds.GetSrdsResourcesLocator() != "" {
 			l.Addf(at+".scoped_rds.srds_resources_locator", "not supported")
 		}
-		if rds != (extension.Source{}) {
-			l.Addf(at+".rds_config_source", "must be ads: the routes of discovered scopes come by the aggregated stream")
-		}
-		s.Source = ctx.RequireFrom(route.ScopeURL, "*", core.DecodeSource(l, at+".scoped_rds.scoped_rds_config_source", c.ScopedRds.GetScopedRdsConfigSource()))
+		s.Source = ctx.RequireRef(extension.Ref{
+			TypeURL: route.ScopeURL, Name: "*", Routes: rds,
+			Source: core.DecodeSource(l, at+".scoped_rds.scoped_rds_config_source", c.ScopedRds.GetScopedRdsConfigSource()),
+		})
 	default:
 		l.Addf(at, "neither scoped_route_configurations_list nor scoped_rds is set")
 	}
