@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
+	"github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/proxy/intercept"
 )
 
@@ -30,12 +31,13 @@ type interceptFlags struct {
 	table                    int
 	onDown                   string
 	local, ssh, replySpoofed bool
+	redirect                 bool
 	ipv4Only, ipv6Only       bool
 }
 
 func (i *interceptFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&i.name, "intercept-name", intercept.DefaultName, "name of the rules; two with different names can coexist")
-	f.Uint16Var(&i.port, "intercept-port", 0, "port of the transparent listener; default: that of the first listener (by name) with transparent: true, or 15001")
+	f.Uint16Var(&i.port, "intercept-port", 0, "port of the listener; default: that of the first listener (by name) with transparent: true (redirect: with the original_dst listener filter), or 15001")
 	f.StringSliceVar(&i.interfaces, "intercept-interface", nil, "take traffic that enters here; default: all but lo")
 	f.StringVar(&i.includeCIDRs, "intercept-cidrs", "", "take traffic to these networks only")
 	f.StringVar(&i.excludeCIDRs, "intercept-exclude-cidrs", "", "leave traffic to these networks alone")
@@ -46,6 +48,7 @@ func (i *interceptFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&i.table, "intercept-table", intercept.DefaultTable, "route table")
 	f.StringVar(&i.onDown, "intercept-on-down", "pass", "what happens to traffic while nothing listens: pass or drop")
 	f.BoolVar(&i.local, "intercept-local", false, "take connections of this machine's own programs too")
+	f.BoolVar(&i.redirect, "intercept-redirect", false, "rewrite destinations (REDIRECT) instead of handing connections over as they are (TPROXY), to a listener with the original_dst listener filter; servers then see this machine's address")
 	f.BoolVar(&i.ssh, "intercept-ssh", false, "take port 22 too")
 	f.BoolVar(&i.replySpoofed, "intercept-reply-spoofed", false, "needed with the original_src listener filter: replies to connections made under client addresses are ours")
 	f.BoolVar(&i.ipv4Only, "intercept-ipv4-only", false, "IPv4 only")
@@ -56,7 +59,7 @@ func (i *interceptFlags) add(f *pflag.FlagSet) {
 func (i *interceptFlags) plan(ports string) (intercept.Plan, error) {
 	p := intercept.Plan{
 		Name: i.name, ListenPort: i.port, Interfaces: i.interfaces, Mark: i.mark, OwnMark: i.ownMark, Table: i.table,
-		Local: i.local, SSH: i.ssh, ReplySpoofed: i.replySpoofed,
+		Local: i.local, SSH: i.ssh, ReplySpoofed: i.replySpoofed, Redirect: i.redirect,
 	}
 	var errs []error
 	note := func(flag string, err error) {
@@ -111,7 +114,7 @@ func (p *process) startRules() error {
 		return err
 	}
 	if plan.ListenPort == 0 {
-		plan.ListenPort = p.transparentPort()
+		plan.ListenPort = p.listenPort(plan.Redirect)
 	}
 	plan.ExcludeAddrPorts = append(plan.ExcludeAddrPorts, p.left()...)
 	h, err := intercept.Apply(plan, intercept.Resident)
@@ -119,12 +122,16 @@ func (p *process) startRules() error {
 		return fmt.Errorf("intercept: %w", err)
 	}
 	p.rules.Store(h)
+	if err := p.holdLease(h); err != nil {
+		return fmt.Errorf("intercept: %w", err)
+	}
 	p.log.Info("intercepting", zap.Uint16("to port", plan.ListenPort), zap.String("ports", p.o.interceptOn))
 	return nil
 }
 
 // stopRules lets traffic flow past us again.
 func (p *process) stopRules() {
+	p.passNew()
 	if h := p.rules.Swap(nil); h != nil {
 		if err := h.Close(); err != nil {
 			p.log.Error("interception rules not removed", zap.Error(err))
@@ -132,15 +139,27 @@ func (p *process) stopRules() {
 	}
 }
 
-// transparentPort is the port of the first transparent listener.
-func (p *process) transparentPort() uint16 {
+// listenPort is the port of the first listener that can be intercepted to: a
+// transparent one, or for redirect one that asks for the original destination.
+func (p *process) listenPort(redirect bool) uint16 {
 	s := p.proxy.Snapshot()
 	for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
-		if m := s.Listener(name); m != nil && m.Transparent && len(m.Addresses) > 0 {
+		m := s.Listener(name)
+		if m == nil || len(m.Addresses) == 0 {
+			continue
+		}
+		if redirect && asksOriginalDst(m) || !redirect && m.Transparent {
 			return m.Addresses[0].Addr.Port()
 		}
 	}
 	return defaultListenPort
+}
+
+// asksOriginalDst tells whether the original_dst listener filter is there.
+func asksOriginalDst(m *listener.Listener) bool {
+	return slices.ContainsFunc(m.Filters, func(f listener.ListenerFilter) bool {
+		return f.Factory != nil && f.Factory.Name == "envoy.filters.listener.original_dst"
+	})
 }
 
 // left are the destinations that interception must leave alone whatever is

@@ -42,6 +42,7 @@ type process struct {
 	quit   context.CancelFunc      // ends the process gracefully
 	abort  context.CancelCauseFunc // … and at once
 	rules  atomic.Pointer[intercept.Handle]
+	hold   atomic.Pointer[hold]
 	first  sync.Once     // of abort by apply
 	taken  atomic.Uint64 // version of the last snapshot that apply is done with
 }

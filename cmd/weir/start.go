@@ -89,14 +89,11 @@ func (p *process) ready() bool {
 
 // drain lets connections end. Interception rules stay until they have: the packets
 // of intercepted connections come to us by them. New connections pass by, since
-// nothing listens any more; but not those of local programs, which would be
-// refused (intercept.Plan.Local), so for these the rules go first.
+// nothing listens any more, or since the lease of the rules has ended.
 func (p *process) drain(ctx context.Context) {
 	p.state.drain()
 	p.log.Info("draining", zap.Duration("at most", p.o.drain()))
-	if p.o.intercept.local {
-		p.stopRules()
-	}
+	p.passNew()
 	ctx, cancel := context.WithTimeout(ctx, p.o.drain())
 	defer cancel()
 	if p.o.drainStrategy == "immediate" {

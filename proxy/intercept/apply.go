@@ -24,7 +24,7 @@ var ErrOwned = errors.New("owned by a running process")
 // returns an error that is ErrOwned.
 func Apply(p Plan, mode Mode) (*Handle, error) {
 	p = p.WithDefaults()
-	if err := p.validateFor(mode); err != nil {
+	if err := p.Validate(); err != nil {
 		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
 	}
 	l, err := lock()
@@ -49,16 +49,6 @@ func Apply(p Plan, mode Mode) (*Handle, error) {
 		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
 	}
 	return h, nil
-}
-
-// validateFor adds what depends on the mode to Validate.
-func (p Plan) validateFor(mode Mode) error {
-	err := p.Validate()
-	if mode == Installed && p.Local && p.OnDown == Pass {
-		// There is no falling through on OUTPUT: the packet is on lo by then.
-		err = errors.Join(err, errors.New("local: cannot fail open when installed: with nothing listening, local programs' connections are refused; use resident mode, or on_down drop to accept that"))
-	}
-	return err
 }
 
 // apply runs under the lock of the runtime directory.
@@ -169,6 +159,9 @@ func survey(p Plan, there []installed) (old *installed, others []routingKey, err
 			continue
 		}
 		others = append(others, k)
+		if p.Redirect || k == (routingKey{}) {
+			continue // nothing that two could share
+		}
 		switch {
 		case k.table == p.Table:
 			err = fmt.Errorf("table: route table %d is used by %s", p.Table, t)
@@ -186,6 +179,9 @@ func survey(p Plan, there []installed) (old *installed, others []routingKey, err
 
 // checkForeign refuses a route table that somebody else uses.
 func (c *rtConn) checkForeign(p Plan) error {
+	if p.Redirect {
+		return nil // it has no use for one
+	}
 	for _, v6 := range []bool{false, true} {
 		routes, err := c.routes(v6, p.Table)
 		if err != nil {

@@ -16,6 +16,11 @@ type firewall interface {
 	compare(v *verifier) error
 	// counters are the rules that count packets, in the kernel's order.
 	counters(name string) ([]RuleStatus, error)
+	// renew makes the plan's lease hold for LeaseTime from now on, for these families
+	// and no other.
+	renew(p Plan, f Families) error
+	// leased tells for which families the plan's lease holds.
+	leased(p Plan) (Families, error)
 	close()
 }
 

@@ -213,6 +213,23 @@ func tproxyTo(port uint16) fragment {
 	)}
 }
 
+// redirectTo rewrites the destination to a port of this machine.
+func redirectTo(port uint16) fragment {
+	return fragment{fmt.Sprintf("meta l4proto tcp counter redirect to :%d", port), append(matchL4TCP(false).exprs,
+		&expr.Counter{},
+		&expr.Immediate{Register: regA, Data: binary.BigEndian.AppendUint16(nil, port)},
+		&expr.Redir{RegisterProtoMin: regA},
+	)}
+}
+
+// matchNoLease matches packets of an IP version for which nobody holds the lease.
+func matchNoLease(s *set) fragment {
+	return fragment{"meta nfproto != @" + s.name, []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: regA},
+		&expr.Lookup{SourceRegister: regA, SetName: s.name, SetID: s.id, Invert: true},
+	}}
+}
+
 func count() fragment { return fragment{"counter", []expr.Any{&expr.Counter{}}} }
 
 func verdict(kind expr.VerdictKind, text, chain string) fragment {

@@ -36,8 +36,10 @@ func goldenPlans() map[string]Plan {
 				netip.MustParseAddrPort("0.0.0.0:9901"), netip.MustParseAddrPort("[::ffff:10.0.0.1]:18000"),
 			},
 		},
-		"ipv4": {ListenPort: 15001, Families: IPv4, IncludeLocal: true, ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:9901")}},
-		"ipv6": {ListenPort: 15001, Families: IPv6, Mark: 1, MarkMask: 0xff, OwnMark: 2, LocalMark: 3, Table: 100, Priority: 99},
+		"ipv4":           {ListenPort: 15001, Families: IPv4, IncludeLocal: true, ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:9901")}},
+		"ipv6":           {ListenPort: 15001, Families: IPv6, Mark: 1, MarkMask: 0xff, OwnMark: 2, LocalMark: 3, Table: 100, Priority: 99},
+		"redirect":       {ListenPort: 15001, Redirect: true, Interfaces: []string{"eth1"}, Ports: []PortRange{Port(80)}},
+		"redirect-local": {ListenPort: 15001, Redirect: true, Local: true, OnDown: Drop},
 		"local": {
 			ListenPort: 15001, Local: true, Interfaces: []string{"eth1"}, ReplySpoofed: true,
 			Sysctls: []Sysctl{{"net.ipv4.conf.eth1.rp_filter", "2"}},

@@ -32,7 +32,8 @@ func (h *Handle) Plan() Plan {
 
 // Reapply replaces the rules by those of another plan, or restores them after a
 // drift, in one transaction. Connections that are already intercepted stay so.
-// Name, marks, table, priority, families, Local and sysctls must be the same. It
+// Name, backend, marks, table, priority, families, Local, Redirect and sysctls must
+// be the same. It
 // may be called from any thread.
 func (h *Handle) Reapply(p Plan) error {
 	p = p.WithDefaults()
@@ -41,13 +42,13 @@ func (h *Handle) Reapply(p Plan) error {
 	if h.fw == nil {
 		return fmt.Errorf("intercept %q: %w", p.Name, os.ErrClosed)
 	}
-	if err := p.validateFor(h.mode); err != nil {
+	if err := p.Validate(); err != nil {
 		return fmt.Errorf("intercept %q: %w", p.Name, err)
 	}
 	o := h.plan
 	if p.Name != o.Name || p.Mark != o.Mark || p.MarkMask != o.MarkMask || p.LocalMark != o.LocalMark || p.Table != o.Table ||
-		p.Priority != o.Priority || p.Families != o.Families || p.Local != o.Local || !slices.Equal(p.Sysctls, o.Sysctls) {
-		return fmt.Errorf("intercept %q: name, marks, table, priority, families, local and sysctls can change only by Close and Apply", o.Name)
+		p.Priority != o.Priority || p.Families != o.Families || p.Local != o.Local || p.Redirect != o.Redirect || p.Backend != o.Backend || !slices.Equal(p.Sysctls, o.Sysctls) {
+		return fmt.Errorf("intercept %q: name, backend, marks, table, priority, families, local, redirect and sysctls can change only by Close and Apply", o.Name)
 	}
 	for _, r := range p.routing() {
 		if _, err := h.rt.add(r); err != nil {

@@ -36,6 +36,10 @@ func attrU32(typ uint16, v uint32) netlink.Attribute {
 	return attr(typ, binary.BigEndian.AppendUint32(nil, v))
 }
 
+func attrU64(typ uint16, v uint64) netlink.Attribute {
+	return attr(typ, binary.BigEndian.AppendUint64(nil, v))
+}
+
 func nest(typ uint16, attrs ...netlink.Attribute) netlink.Attribute {
 	return attr(typ|unix.NLA_F_NESTED, encode(attrs...))
 }
@@ -134,7 +138,10 @@ func (s *set) messages(table netlink.Attribute) []netlink.Message {
 		table, attrString(unix.NFTA_SET_NAME, s.name), attrU32(unix.NFTA_SET_ID, s.id),
 		attrU32(unix.NFTA_SET_KEY_TYPE, typ), attrU32(unix.NFTA_SET_KEY_LEN, s.kind.keyLen()),
 	}
-	if s.kind.interval() {
+	switch {
+	case s.kind.dynamic():
+		flags = unix.NFT_SET_TIMEOUT
+	case s.kind.interval():
 		flags |= unix.NFT_SET_INTERVAL
 	}
 	if len(fields) > 1 {

@@ -38,6 +38,9 @@ func (w *nftWall) replace(p Plan, mode Mode, old bool) error {
 	}
 	if old {
 		msgs = append([]mdl.Message{deleteTable(pr.table)}, msgs...)
+		if f, err := w.leased(p); err == nil && f != 0 && pr.lease != nil {
+			msgs = append(msgs, leaseMessages(pr.table, f)...) // who holds it goes on doing so
+		}
 	}
 	err = w.nf.commit(msgs)
 	if mode == Resident && errors.Is(err, unix.EINVAL) {
@@ -113,6 +116,9 @@ func (w *nftWall) compare(v *verifier) error {
 		v.add("chain-foreign", Problem, fixReapply, "chain %s is not ours", name)
 	}
 	for _, s := range pr.sets {
+		if s.kind.dynamic() {
+			continue
+		}
 		got, err := nf.elements(pr.table, s.name)
 		if err != nil {
 			return err

@@ -103,6 +103,13 @@ type Plan struct {
 	// Interfaces are the ingress interfaces; empty means all but lo.
 	Interfaces []string `json:"interfaces,omitempty"`
 
+	// Redirect rewrites the destination to the listener's port (REDIRECT, by NAT)
+	// instead of handing packets over as they are (TPROXY). The listener need not be
+	// transparent, and asks for the original destination (the original_dst listener
+	// filter). Every connection is tracked; servers see this machine's address; it
+	// uses neither marks on packets nor policy routing.
+	Redirect bool `json:"redirect,omitempty"`
+
 	// Mark, under MarkMask, is set on intercepted packets to route them to lo.
 	Mark uint32 `json:"mark"`
 	// MarkMask covers the mark bits that are ours; the others are kept.
@@ -137,9 +144,13 @@ type Plan struct {
 	// OnDown says what happens while nothing listens on ListenPort.
 	OnDown OnDown `json:"on_down,omitempty"`
 	// Local takes connections that programs of this machine open (OUTPUT). It uses
-	// connection tracking, to leave alone what was open before. There is no falling
-	// through here: while the table is there and nothing listens, they are refused.
+	// connection tracking, to leave alone what was open before.
 	Local bool `json:"local,omitempty"`
+	// Lease makes the rules take new connections only while the lease is renewed
+	// (Handle.Hold, or a guard): LeaseTime after the last renewal they pass. It is
+	// set where the kernel cannot tell by itself that nothing listens: Local and
+	// Redirect, unless OnDown is Drop.
+	Lease bool `json:"lease,omitempty"`
 	// ReplySpoofed is needed when upstream connections carry the client's own
 	// address (original_src): replies to them, on any interface, are ours.
 	ReplySpoofed bool `json:"reply_spoofed,omitempty"`
@@ -169,6 +180,9 @@ func (p Plan) WithDefaults() Plan {
 	}
 	if p.Families == 0 {
 		p.Families = IPv4 | IPv6
+	}
+	if p.OnDown == Pass && (p.Local || p.Redirect) {
+		p.Lease = true
 	}
 	return p
 }

@@ -64,17 +64,21 @@ func TestValidateNamesEveryWrongField(t *testing.T) {
 	}
 }
 
-func TestInstalledLocalCannotFailOpen(t *testing.T) {
-	p := Plan{ListenPort: 1, Local: true}
-	if err := p.validateFor(Resident); err != nil {
-		t.Error(err)
-	}
-	if err := p.validateFor(Installed); err == nil || !strings.Contains(err.Error(), "local: ") {
-		t.Errorf("got %v", err)
-	}
-	p.OnDown = Drop
-	if err := p.validateFor(Installed); err != nil {
-		t.Error(err)
+func TestPlansThatNeedALease(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    Plan
+		want bool
+	}{
+		{"gateway: tproxy falls through", Plan{}, false},
+		{"local: over lo already", Plan{Local: true}, true},
+		{"redirect: refused", Plan{Redirect: true}, true},
+		{"fail closed", Plan{Local: true, Redirect: true, OnDown: Drop}, false},
+		{"asked for", Plan{Lease: true}, true},
+	} {
+		if got := c.p.WithDefaults().Lease; got != c.want {
+			t.Errorf("%s: lease %v, want %v", c.name, got, c.want)
+		}
 	}
 }
 

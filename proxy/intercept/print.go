@@ -24,7 +24,11 @@ func (p Plan) summary() string {
 	line := func(key, format string, args ...any) {
 		fmt.Fprintf(&b, "# %-12s %s\n", key, fmt.Sprintf(format, args...))
 	}
-	line("plan", "%s: TCP to port %d of this machine, destination kept", p.Name, p.ListenPort)
+	how := "destination kept"
+	if p.Redirect {
+		how = "destination rewritten"
+	}
+	line("plan", "%s: TCP to port %d of this machine, %s", p.Name, p.ListenPort, how)
 	line("takes", "%s, %s", portsText(p.Ports, "all ports"), strings.Join(p.fromText(), ", "))
 	if len(p.IncludeCIDRs) > 0 {
 		line("only to", "%s", strings.Trim(fmt.Sprint(p.IncludeCIDRs), "[]"))
@@ -50,6 +54,9 @@ func (p Plan) summary() string {
 		line("when down", "drop: connections fail while nothing listens")
 	} else {
 		line("when down", "pass: connections go to their destination while nothing listens")
+		if p.Lease {
+			line("lease", "without one, renewed by the process or the guard, connections go to their destination after %s", LeaseTime)
+		}
 	}
 	line("undo", "weir intercept down --name %s", p.Name)
 	return b.String()

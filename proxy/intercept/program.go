@@ -1,7 +1,6 @@
 package intercept
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/google/nftables"
@@ -13,6 +12,7 @@ type program struct {
 	table   string
 	comment string // see tableComment
 	sets    []*set
+	lease   *set // among sets; nil when the plan needs none
 	chains  []*chain
 }
 
@@ -23,8 +23,8 @@ type chain struct {
 	rules []rule
 }
 
-// hook is where a base chain sits. Both of ours run at priority mangle (-150):
-// after connection tracking (-200), before destination NAT (-100).
+// hook is where a base chain sits. TPROXY's run at priority mangle (-150): after
+// connection tracking (-200), before destination NAT (-100); see also priorityRedirect.
 type hook struct {
 	typ      nftables.ChainType
 	num      nftables.ChainHook
@@ -81,15 +81,16 @@ func compile(p Plan) *program {
 	p = p.WithDefaults()
 	pr := &program{table: p.TableName(), comment: tableComment(p)}
 	x := pr.exclusions(p)
+	if p.Lease {
+		pr.lease = pr.leaseSet()
+	}
+	if p.Redirect {
+		pr.compileRedirect(p, x)
+		return pr
+	}
 
 	pre := &chain{name: chainPrerouting, hook: &hook{nftables.ChainTypeFilter, *nftables.ChainHookPrerouting, "prerouting", priorityMangle}}
-	pre.add("not tcp", matchL4TCP(true), leave())
-	switch p.Families {
-	case IPv4:
-		pre.add("not ipv4", matchFamily(true), leave())
-	case IPv6:
-		pre.add("not ipv6", matchFamily(false), leave())
-	}
+	pre.onlyTCP(p.Families)
 	if p.Local {
 		// Not every packet on lo: only those that our output chain sent there.
 		pre.add("later packets of local programs", matchIngress("lo"), matchMark(p.LocalMark, p.MarkMask), matchNotSYN(), goTo(chainDivert))
@@ -104,12 +105,7 @@ func compile(p Plan) *program {
 			pre.add("later packets", matchIngress(name), matchNotSYN(), goTo(chainDivert))
 		}
 	}
-	for _, name := range ingress {
-		pre.add("first packets", matchIngress(name), goTo(chainCapture))
-	}
-	if len(ingress) == 0 {
-		pre.add("first packets", goTo(chainCapture))
-	}
+	pre.firstPackets(p)
 
 	divert := &chain{name: chainDivert}
 	// A later packet of somebody's connection to this very port elsewhere would
@@ -122,6 +118,9 @@ func compile(p Plan) *program {
 	capture.add("wanted", goTo(chainTake))
 
 	take := &chain{name: chainTake}
+	if pr.lease != nil {
+		take.add(commentMissed, matchNoLease(pr.lease), count(), leave())
+	}
 	take.add(commentIntercepted, tproxyTo(p.ListenPort), setMark(p.Mark, p.MarkMask), count(), accept())
 	if p.OnDown == Drop {
 		take.add(commentMissed, count(), drop())
@@ -132,23 +131,39 @@ func compile(p Plan) *program {
 	// A chain must exist before a rule names it: leaves first.
 	pr.chains = []*chain{take, divert, capture}
 	if p.Local {
-		pr.chains = append(pr.chains, markChain(p), outputChain(p, x))
+		pr.chains = append(pr.chains, pr.markChain(p), outputChain(p, x))
 	}
 	pr.chains = append(pr.chains, pre)
 	return pr
+}
+
+// onlyTCP adds the rules that let go what no plan of these families takes.
+func (c *chain) onlyTCP(f Families) {
+	c.add("not tcp", matchL4TCP(true), leave())
+	switch f {
+	case IPv4:
+		c.add("not ipv4", matchFamily(true), leave())
+	case IPv6:
+		c.add("not ipv6", matchFamily(false), leave())
+	}
+}
+
+// firstPackets adds the rules that send what enters by the plan's interfaces to capture.
+func (c *chain) firstPackets(p Plan) {
+	names := uniqueNames(p.Interfaces)
+	for _, name := range names {
+		c.add("first packets", matchIngress(name), goTo(chainCapture))
+	}
+	if len(names) == 0 {
+		c.add("first packets", goTo(chainCapture))
+	}
 }
 
 // outputChain handles what programs of this machine send. Type route: the packet
 // is routed again when its mark changed.
 func outputChain(p Plan, x exclusions) *chain {
 	out := &chain{name: chainOutput, hook: &hook{nftables.ChainTypeRoute, *nftables.ChainHookOutput, "output", priorityMangle}}
-	out.add("not tcp", matchL4TCP(true), leave())
-	switch p.Families {
-	case IPv4:
-		out.add("not ipv4", matchFamily(true), leave())
-	case IPv6:
-		out.add("not ipv6", matchFamily(false), leave())
-	}
+	out.onlyTCP(p.Families)
 	out.add("own sockets", matchMark(p.OwnMark, p.MarkMask), leave())
 	out.add("later packets", matchNotSYN(), matchConnMark(p.LocalMark, p.MarkMask), setMark(p.LocalMark, p.MarkMask), count(), accept())
 	out.add("opened before", matchNotSYN(), leave())
@@ -161,89 +176,11 @@ func outputChain(p Plan, x exclusions) *chain {
 }
 
 // markChain sends a local program's connection over lo, where take gets it.
-func markChain(p Plan) *chain {
+func (pr *program) markChain(p Plan) *chain {
 	c := &chain{name: chainMark}
+	if pr.lease != nil {
+		c.add(commentMissed, matchNoLease(pr.lease), count(), leave())
+	}
 	c.add("local program", setConnMark(p.LocalMark, p.MarkMask), setMark(p.LocalMark, p.MarkMask), count(), accept())
 	return c
-}
-
-// exclusions are the sets that say what a plan takes and leaves alone; nil means none.
-type exclusions struct {
-	never4, never6         *set
-	include4, include6     *set
-	ports, excludePorts    *set
-	endpoints4, endpoints6 *set
-	ownPorts               *set
-	restrictIncludes       bool
-}
-
-// exclusions makes the sets of the plan.
-func (pr *program) exclusions(p Plan) exclusions {
-	var x exclusions
-	never := append(neverTaken(), p.ExcludeCIDRs...)
-	x.never4 = pr.cidrSet("exclude4", never, false)
-	x.never6 = pr.cidrSet("exclude6", never, true)
-	if len(p.IncludeCIDRs) > 0 {
-		x.restrictIncludes = true
-		x.include4 = pr.cidrSet("include4", p.IncludeCIDRs, false)
-		x.include6 = pr.cidrSet("include6", p.IncludeCIDRs, true)
-	}
-	x.ports = pr.portSet("ports", p.Ports)
-	excluded := p.ExcludePorts
-	if !p.SSH {
-		excluded = append([]PortRange{Port(sshPort)}, excluded...)
-	}
-	x.excludePorts = pr.portSet("exclude_ports", excluded)
-
-	var pairs []netip.AddrPort
-	own := []PortRange{Port(p.ListenPort)}
-	for _, a := range p.ExcludeAddrPorts {
-		if a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()); a.Addr().IsUnspecified() {
-			own = append(own, Port(a.Port()))
-		} else {
-			pairs = append(pairs, a)
-		}
-	}
-	x.endpoints4 = pr.endpointSet("exclude_endpoints4", pairs, false)
-	x.endpoints6 = pr.endpointSet("exclude_endpoints6", pairs, true)
-	if p.IncludeLocal {
-		x.ownPorts = pr.portSet("own_ports", own)
-	}
-	return x
-}
-
-// apply adds the rules that let unwanted first packets go.
-func (x exclusions) apply(c *chain, p Plan) {
-	if c.name == chainCapture {
-		c.add("own sockets", matchMark(p.OwnMark, p.MarkMask), leave())
-	}
-	if p.IncludeLocal {
-		c.add("own listeners", matchDestType("local"), matchDport(x.ownPorts, false), leave())
-	} else {
-		c.add("this machine", matchDestType("local"), leave())
-	}
-	c.add("broadcast", matchDestType("broadcast"), leave())
-	for _, s := range []*set{x.never4, x.never6} {
-		c.add("excluded", matchDaddr(s, false), count(), leave())
-	}
-	for _, s := range []*set{x.endpoints4, x.endpoints6} {
-		if s != nil {
-			c.add("excluded", matchEndpoint(s), count(), leave())
-		}
-	}
-	if x.restrictIncludes {
-		for i, s := range []*set{x.include4, x.include6} {
-			if s != nil {
-				c.add("not included", matchDaddr(s, true), count(), leave())
-			} else {
-				c.add("not included", matchFamily(i == 1), count(), leave())
-			}
-		}
-	}
-	if x.excludePorts != nil {
-		c.add("excluded port", matchDport(x.excludePorts, false), count(), leave())
-	}
-	if x.ports != nil {
-		c.add("other port", matchDport(x.ports, true), count(), leave())
-	}
 }

@@ -132,7 +132,8 @@ func removeRecord(name string) error {
 // tableComment says, in the kernel, what a table's plan uses beside it: with it
 // the rest can be found and removed when the record is lost.
 func tableComment(p Plan) string {
-	return fmt.Sprintf("weir port=%d mark=%#x/%#x table=%d priority=%d", p.ListenPort, p.Mark, p.MarkMask, p.Table, p.Priority)
+	k := p.key()
+	return fmt.Sprintf("weir port=%d mark=%#x/%#x table=%d priority=%d", p.ListenPort, k.mark, k.mask, k.table, k.priority)
 }
 
 // parseTableComment reads what tableComment wrote.

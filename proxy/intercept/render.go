@@ -28,12 +28,11 @@ func (pr *program) render(b *strings.Builder) {
 	fmt.Fprintf(b, "\tcomment %q\n", pr.comment)
 	for _, s := range pr.sets {
 		fmt.Fprintf(b, "\n\tset %s {\n\t\ttype %s\n", s.name, s.kind.typ())
-		if s.kind.interval() {
-			b.WriteString("\t\tflags constant,interval\n")
-		} else {
-			b.WriteString("\t\tflags constant\n")
+		fmt.Fprintf(b, "\t\tflags %s\n", s.kind.flags())
+		if len(s.texts) > 0 {
+			fmt.Fprintf(b, "\t\telements = { %s }\n", strings.Join(s.texts, ", "))
 		}
-		fmt.Fprintf(b, "\t\telements = { %s }\n\t}\n", strings.Join(s.texts, ", "))
+		b.WriteString("\t}\n")
 	}
 	for _, c := range pr.chains {
 		fmt.Fprintf(b, "\n\tchain %s {\n", c.name)

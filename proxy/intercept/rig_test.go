@@ -2,6 +2,7 @@ package intercept
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -127,7 +128,22 @@ func (r *rig) apply(p Plan, mode Mode) *Handle {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	ctx, end := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	if err := h.Renew(); err != nil {
+		r.t.Fatal(err)
+	}
+	go func() {
+		defer close(done)
+		h.Hold(ctx, func() bool { return true }, func(err error) {
+			if !errors.Is(err, os.ErrClosed) {
+				r.t.Error(err)
+			}
+		})
+	}()
 	r.t.Cleanup(func() {
+		end()
+		<-done
 		if err := h.Close(); err != nil {
 			r.t.Error(err)
 		}
@@ -271,4 +287,24 @@ func (r *rig) synRetrans(ns *netns.NS) (n int) {
 		r.t.Fatal(err)
 	}
 	return n
+}
+
+// until waits until cond holds.
+func (r *rig) until(ctx context.Context, what string, cond func() bool) {
+	r.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("not in time: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// testBackends are the backends that this machine has.
+func testBackends(t *testing.T) []Backend {
+	t.Helper()
+	return []Backend{NFT}
 }

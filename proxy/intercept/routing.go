@@ -39,6 +39,9 @@ type route struct {
 // place to step to.
 func (p Plan) routing() []route {
 	p = p.WithDefaults()
+	if p.Redirect {
+		return nil
+	}
 	var out []route
 	for _, v6 := range []bool{false, true} {
 		if v6 && p.Families&IPv6 == 0 || !v6 && p.Families&IPv4 == 0 {
@@ -281,4 +284,9 @@ type routingKey struct {
 	mark, mask      uint32
 }
 
-func (p Plan) key() routingKey { return routingKey{p.Table, p.Priority, p.Mark, p.MarkMask} }
+func (p Plan) key() routingKey {
+	if p.Redirect {
+		return routingKey{}
+	}
+	return routingKey{p.Table, p.Priority, p.Mark, p.MarkMask}
+}

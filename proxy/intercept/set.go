@@ -18,17 +18,18 @@ const (
 	kindPort
 	kindEndpoint4 // IPv4 address and port
 	kindEndpoint6
+	kindFamily
 )
 
 // typ is nft's name of the kind.
 func (k setKind) typ() string {
-	return [...]string{"ipv4_addr", "ipv6_addr", "inet_service", "ipv4_addr . inet_service", "ipv6_addr . inet_service"}[k]
+	return [...]string{"ipv4_addr", "ipv6_addr", "inet_service", "ipv4_addr . inet_service", "ipv6_addr . inet_service", "nf_proto"}[k]
 }
 
 // fields are the data types that an element is made of.
 func (k setKind) fields() []nftables.SetDatatype {
 	ip4, ip6, port := nftables.TypeIPAddr, nftables.TypeIP6Addr, nftables.TypeInetService
-	return [...][]nftables.SetDatatype{{ip4}, {ip6}, {port}, {ip4, port}, {ip6, port}}[k]
+	return [...][]nftables.SetDatatype{{ip4}, {ip6}, {port}, {ip4, port}, {ip6, port}, {nftables.TypeNFProto}}[k]
 }
 
 // keyLen is the size of a key; each field of a concatenation fills whole words.
@@ -47,7 +48,21 @@ func (k setKind) keyLen() uint32 {
 // interval reports whether the elements are ranges.
 func (k setKind) interval() bool { return k <= kindPort }
 
-// set is a named set that cannot change once made.
+// dynamic reports whether elements come and go by themselves.
+func (k setKind) dynamic() bool { return k == kindFamily }
+
+// flags is what nft says of the kind.
+func (k setKind) flags() string {
+	switch {
+	case k.dynamic():
+		return "timeout"
+	case k.interval():
+		return "constant,interval"
+	}
+	return "constant"
+}
+
+// set is a named set that, but for the lease, cannot change once made.
 type set struct {
 	name  string
 	id    uint32 // within the transaction

@@ -49,6 +49,12 @@ func (p Plan) Validate() error {
 		bad("families", "%d is not a set of IPv4 and IPv6", p.Families)
 	}
 	p.validateAddrs(bad)
+	if p.Redirect && p.ReplySpoofed {
+		bad("reply_spoofed", "goes with TPROXY only: a redirected connection's replies have no way back to a borrowed address")
+	}
+	if p.Lease && p.OnDown == Drop {
+		bad("lease", "with on_down drop nothing is to pass when it expires")
+	}
 	if p.OnDown > Drop {
 		bad("on_down", "%d is neither pass nor drop", p.OnDown)
 	}

@@ -61,6 +61,7 @@ func Verify(p Plan) []Finding {
 	defer rt.close()
 	for _, step := range []func() error{
 		func() error { return fw.compare(v) },
+		func() error { return v.lease(fw) },
 		func() error { return v.routing(rt) },
 		func() error { return v.shadows(rt) },
 		v.settings,
@@ -83,6 +84,28 @@ func (v *verifier) add(code string, l Level, fix, format string, args ...any) {
 }
 
 const fixReapply = "apply the plan again (weir intercept up, or restart weir)"
+
+// lease looks whether somebody renews it, while there is a listener to take traffic to.
+func (v *verifier) lease(fw firewall) error {
+	if !v.p.Lease {
+		return nil
+	}
+	held, err := fw.leased(v.p)
+	if err != nil {
+		return err
+	}
+	there, err := listening(v.p.ListenPort)
+	if err != nil {
+		return err
+	}
+	switch missing := v.p.Families & there &^ held; {
+	case v.p.Families&there == 0:
+		v.add("not-listening", Note, "", "nothing listens on port %d: connections pass", v.p.ListenPort)
+	case missing != 0:
+		v.add("lease-expired", Problem, "look whether weir, or its guard (weir intercept guard), runs", "nobody renews the lease of %s: connections pass although port %d is listened on", missing, v.p.ListenPort)
+	}
+	return nil
+}
 
 // routing looks for the plan's policy rules and routes.
 func (v *verifier) routing(rt *rtConn) error {

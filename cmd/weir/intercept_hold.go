@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/weirproxy/weir/proxy/intercept"
+)
+
+// A hold renews the lease of this process's rules (intercept.Plan.Lease).
+type hold struct {
+	end  context.CancelFunc
+	done sync.WaitGroup
+}
+
+// holdLease takes the lease, and renews it until passNew.
+func (p *process) holdLease(h *intercept.Handle) error {
+	if err := h.Renew(); err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(context.Background()) // ended by passNew: after the last drain
+	l := &hold{end: end}
+	l.done.Go(func() {
+		h.Hold(ctx, func() bool { return true }, func(err error) {
+			p.log.Error("interception lease not renewed: new connections pass", zap.Error(err))
+		})
+	})
+	p.hold.Store(l)
+	return nil
+}
+
+// passNew ends the lease: new connections pass, what is intercepted stays so.
+func (p *process) passNew() {
+	if l := p.hold.Swap(nil); l != nil {
+		l.end()
+		l.done.Wait()
+	}
+}
