@@ -109,7 +109,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 func (p *Proxy) buildContext() filters.BuildContext {
 	return filters.BuildContext{
 		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared, Node: p.o.Node,
-		Draining: p.draining.Load, Note: p.recent.Note,
+		Draining: p.draining.Load, Note: p.recent.Note, NoteConn: p.recent.NoteConn,
 		Routes:     func(name string) *route.Live { return &p.liveRoute(name).Live },
 		Scopes:     p.countedScopes,
 		Discover:   p.o.Discover,

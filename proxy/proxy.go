@@ -275,7 +275,7 @@ func removed(old, now map[string]*config.Resource) (names []string) {
 
 // applyRoutes swaps the tables that changed.
 func (p *Proxy) applyRoutes(s *config.Snapshot) {
-	hosts := hostsOf(s)
+	hosts := s.Discovered()
 	for name, r := range s.Routes {
 		p.liveRoute(name).swap(p, r, s.Route(name), hosts)
 	}

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
@@ -55,10 +57,8 @@ var bootstrapFields = regexp.MustCompile(`(?m)^[\s{]*"?(static_resources|staticR
 func proposal(o *flags, path string) (m *discoveryv3.DiscoveryResponse, static bool, err error) {
 	files := []string{path}
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		files = nil
-		for _, ext := range []string{"*.yaml", "*.yml", "*.json"} {
-			more, _ := filepath.Glob(filepath.Join(path, ext))
-			files = append(files, more...)
+		if files, err = resourceFiles(path); err != nil {
+			return nil, false, err
 		}
 		if len(files) == 0 {
 			return nil, false, fmt.Errorf("%s: no .yaml, .yml or .json file", path)
@@ -84,6 +84,27 @@ func proposal(o *flags, path string) (m *discoveryv3.DiscoveryResponse, static b
 		}
 	}
 	return m, false, errors.Join(errs...)
+}
+
+// resourceFiles are the files of resources in a folder and in the folders inside, sorted by name. What begins with a dot is not
+// looked at.
+func resourceFiles(dir string) (files []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch hidden := strings.HasPrefix(d.Name(), ".") && path != dir; {
+		case err != nil:
+			return err
+		case d.IsDir() && hidden:
+			return filepath.SkipDir
+		case d.IsDir() || hidden:
+			return nil
+		}
+		switch filepath.Ext(path) {
+		case ".yaml", ".yml", ".json":
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files, err
 }
 
 // boot gives the resources of a bootstrap.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -65,6 +66,13 @@ clusters:
 	boot := func(text string) string {
 		return write("boot.yaml", "static_resources:\n"+strings.ReplaceAll(text, "\n", "\n  "))
 	}
+	folder := t.TempDir()
+	for path, name := range map[string]string{"a.yaml": "one", "more/deep/b.yml": "two", ".git/c.yaml": "hidden", "more/.d.yaml": "hidden"} {
+		path = filepath.Join(folder, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(rig.Expand("{$Cluster, name: "+name+", connect_timeout: 0s}")), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		name, path string
 		code       int
@@ -79,7 +87,7 @@ clusters:
 		},
 		{
 			"a route is lost", boot(text("{match: {prefix: /a}, route: {cluster: a}}", other, "")), 3,
-			[]string{"/b/1", "cluster b → NOWHERE, no route matches"},
+			[]string{"/b/1", "cluster b → NOWHERE, answered 404: no route"},
 			nil,
 		},
 		{
@@ -91,6 +99,11 @@ clusters:
 			"rejected", write("cluster.yaml", rig.Expand("{$Cluster, name: bad, connect_timeout: 0s}")), 3,
 			[]string{`! cluster "bad" is rejected: connect_timeout: value must be greater than 0s`},
 			nil,
+		},
+		{
+			"a folder with folders inside", folder, 3,
+			[]string{`! cluster "one" is rejected: connect_timeout: value must be greater than 0s`, `! cluster "two" is rejected: connect_timeout: value must be greater than 0s`},
+			[]string{"hidden"},
 		},
 		{
 			"the name of a static one", write("cluster.yaml", rig.Expand("{$Cluster, name: a, connect_timeout: 1s}")), 3,

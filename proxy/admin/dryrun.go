@@ -24,10 +24,10 @@ type recentRequest struct {
 // recent shows the sample that dry runs ask about.
 func (s *Server) recent(p *reply, _ *http.Request, _ url.Values) {
 	out := []recentRequest{}
-	now := s.o.Proxy.Snapshot()
+	now := dryrun.NewDecider(s.o.Proxy.Snapshot())
 	if r := s.o.Proxy.Recent(); r != nil {
 		for _, q := range r.All() {
-			out = append(out, recentRequest{q, dryrun.Decide(now, &q)})
+			out = append(out, recentRequest{q, now.Decide(&q)})
 		}
 	}
 	p.value(out)

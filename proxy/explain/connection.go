@@ -201,6 +201,12 @@ func (w World) tcp(clusters []string, c *info.Conn, a *Answer) {
 // cluster goes on with the choice of a host.
 func (w World) cluster(name string, p upstream.PickInfo, a *Answer) {
 	a.Cluster = resource(w.Snapshot.Clusters[name], name)
+	if w.Clusters == nil {
+		if a.Reached = w.Snapshot.Clusters[name] != nil; !a.Reached {
+			a.unknown(name)
+		}
+		return
+	}
 	cl, ok := w.Clusters.Get(name)
 	if !ok {
 		a.unknown(name)

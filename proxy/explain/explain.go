@@ -33,6 +33,8 @@ type Question struct {
 	Headers []Field `json:"headers,omitempty"`
 	// Draw is the request's random number; nil takes that of its x-request-id, else any.
 	Draw *uint64 `json:"draw,omitempty"`
+	// Scope is the key of the request's scope of routes (route.Scope.Key) when that is known and the fields are not that make it.
+	Scope string `json:"-"`
 }
 
 // A Field is a field of the request.
@@ -44,7 +46,7 @@ type Field struct {
 // A World is what is asked.
 type World struct {
 	Snapshot *config.Snapshot
-	Clusters *upstream.Manager
+	Clusters *upstream.Manager // nil: the answer ends with the cluster
 	// Table gives the route table in force under a key, with the virtual hosts that were discovered; nil takes the snapshot's.
 	Table func(key string) *route.Table
 	// Offline says that the clusters are not run: names are not resolved, hosts not watched.

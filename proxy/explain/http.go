@@ -114,7 +114,12 @@ func (w World) scoped(c *hcm.Scopes, q *Question, a *Answer) *route.Table {
 	g := route.Scoping{Name: c.Name, Key: c.Key, Live: new(route.LiveScopes)}
 	g.Live.Store(by)
 	var tr match.Trace
-	s, _ := g.Find(q.head(), nil, &tr)
+	s := by.By[q.Scope]
+	if q.Scope == "" {
+		s, _ = g.Find(q.head(), nil, &tr)
+	} else if s != nil {
+		tr.Note(true, "scope "+strconv.Quote(s.Name), "it has the request's key")
+	}
 	a.add("scope", &tr)
 	switch {
 	case s == nil:

@@ -47,13 +47,14 @@ type filter struct {
 	up      *upstream.Manager
 	log     *zap.Logger
 	loggers []filters.AccessLogger
+	note    func(*info.Conn, time.Time)
 }
 
 func build(c *Config, bc *filters.BuildContext) (any, error) {
 	if bc.Clusters == nil {
 		return nil, errors.New("no clusters to proxy to")
 	}
-	f := &filter{c: c, up: bc.Clusters, log: bc.Log, st: stats.Fill[Stats](bc.Stats.Scope("tcp", c.statPrefix))}
+	f := &filter{c: c, up: bc.Clusters, log: bc.Log, note: bc.NoteConn, st: stats.Fill[Stats](bc.Stats.Scope("tcp", c.statPrefix))}
 	if f.log == nil {
 		f.log = zap.NewNop()
 	}
@@ -65,6 +66,9 @@ func build(c *Config, bc *filters.BuildContext) (any, error) {
 // ServeConn implements filters.TerminalFilter.
 func (f *filter) ServeConn(c *conn.Conn) error {
 	f.st.CxTotal.Inc()
+	if f.note != nil {
+		f.note(&c.Info, c.Info.Start)
+	}
 	err := f.serve(c)
 	if len(f.loggers) > 0 {
 		c.Info.End = time.Now()

@@ -1,23 +1,22 @@
 package dryrun
 
 import (
-	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/route"
-	"github.com/weirproxy/weir/proxy/hcm"
+	"github.com/weirproxy/weir/proxy/explain"
 	"github.com/weirproxy/weir/proxy/hcm/recent"
-	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 )
 
-// A Way is where a request goes.
+// A Way is where a request goes, or a connection that is passed on as it is.
 type Way struct {
 	Chain   string `json:"filter_chain,omitempty"`
 	Route   string `json:"route,omitempty"`   // its name, or virtual host and place
 	Cluster string `json:"cluster,omitempty"` // "" when the route answers itself
-	Answer  string `json:"answer,omitempty"`  // what a route without a cluster does
+	Answer  string `json:"answer,omitempty"`  // what is done without one cluster
 	Lost    string `json:"lost,omitempty"`    // why it goes nowhere
 }
 
@@ -26,84 +25,64 @@ func (w Way) same(o Way) bool {
 	return w.Cluster == o.Cluster && w.Answer == o.Answer && (w.Lost == "") == (o.Lost == "")
 }
 
-// Decide takes a request through a configuration: filter chain, route, cluster.
-func Decide(s *config.Snapshot, q *recent.Request) Way {
-	l := s.Listener(q.Listener)
-	if l == nil {
-		return Way{Lost: fmt.Sprintf("there is no listener %q", q.Listener)}
+// A Decider takes requests through a configuration. It is not safe for concurrent use.
+type Decider struct {
+	world  explain.World
+	hosts  config.Discovered
+	tables map[string]*route.Table // with what they discover, by key
+}
+
+// NewDecider makes one for a snapshot.
+func NewDecider(s *config.Snapshot) *Decider {
+	d := &Decider{hosts: s.Discovered(), tables: map[string]*route.Table{}}
+	d.world = explain.World{Snapshot: s, Table: func(key string) *route.Table {
+		t, ok := d.tables[key]
+		if !ok {
+			t = s.Table(key, d.hosts)
+			d.tables[key] = t
+		}
+		return t
+	}}
+	return d
+}
+
+// Decide takes a request through the configuration: filter chain, scope, route, cluster. A request without a method is a connection.
+func (d *Decider) Decide(q *recent.Request) Way {
+	a := d.world.Ask(questionOf(q))
+	w := Way{Chain: a.Chain, Route: a.Route}
+	if a.VirtualHost != "" && strings.HasPrefix(a.Route, "routes[") {
+		w.Route = a.VirtualHost + "." + a.Route
 	}
-	c := info.Conn{
-		Listener: q.Listener, Source: q.Source, DirectSource: q.Source, Dest: q.Dest, Local: q.Dest,
-		Transport: q.Transport, ServerName: []byte(q.ServerName),
+	if a.Cluster != nil {
+		w.Cluster = a.Cluster.Name
 	}
-	if q.ALPN != "" {
-		c.ALPN = [][]byte{[]byte(q.ALPN)}
-	}
-	f := l.Selector.Select(&c, nil)
-	if f == nil {
-		return Way{Lost: "no filter chain matches"}
-	}
-	w := Way{Chain: f.Label()}
-	if len(f.Filters) == 0 {
-		return w
-	}
-	cfg, ok := f.Filters[len(f.Filters)-1].Config.(*hcm.Config)
 	switch {
-	case !ok:
-		w.Answer = "not HTTP: " + f.Filters[len(f.Filters)-1].Name
-		return w
-	case cfg.Scopes != nil:
-		w.Answer = "scoped routes, which are not looked into"
-		return w
+	case !a.Reached:
+		w.Lost = strings.TrimPrefix(a.Outcome, "fails: ")
+		if w.Route != "" {
+			w.Lost = fmt.Sprintf("route %s: %s", w.Route, w.Lost)
+		}
+	case w.Cluster == "":
+		w.Answer, _, _ = strings.Cut(a.Outcome, ";")
 	}
-	t := cfg.Table
-	if t == nil {
-		t = s.Route(cmp.Or(cfg.RouteKey, cfg.RouteName))
-	}
-	if t == nil {
-		w.Lost = fmt.Sprintf("there is no route configuration %q", cfg.RouteName)
-		return w
-	}
-	w.route(s, t, q)
 	return w
 }
 
-// route matches a request in a table.
-func (w *Way) route(s *config.Snapshot, t *route.Table, q *recent.Request) {
-	h := &header.Headers{}
-	h.AddString(header.Method, q.Method)
-	h.AddString(header.Authority, q.Host)
-	h.AddString(header.Path, q.Path)
+// questionOf asks about one of the sample.
+func questionOf(q *recent.Request) explain.Question {
+	out := explain.Question{
+		Listener: q.Listener, Source: q.Source, Destination: q.Dest,
+		TLS: q.TLS || q.Transport == info.TLS, ServerName: q.ServerName,
+		HTTP2: q.HTTP2, Method: q.Method, Host: q.Host, Path: q.Path, Scope: q.Scope,
+	}
+	if q.ALPN != "" {
+		out.ALPN = []string{q.ALPN}
+	}
 	for name, v := range q.HeaderField {
-		h.AddString(header.Intern(name), v)
+		out.Headers = append(out.Headers, explain.Field{Name: name, Value: v})
 	}
-	r := &route.Request{
-		Authority: []byte(q.Host), Path: []byte(q.Path), Method: []byte(q.Method), Headers: h, Rand: q.Rand, TLS: q.TLS,
+	if q.Method != "" {
+		out.Draw = &q.Rand
 	}
-	m := t.Match(r, nil)
-	if m == nil {
-		w.Lost = "no route matches"
-		return
-	}
-	if w.Route = m.Name; w.Route == "" {
-		w.Route = fmt.Sprintf("%s.routes[%d]", m.VirtualHost.Name, m.Index)
-	}
-	switch {
-	case m.Redirect != nil:
-		w.Answer = "redirect"
-	case m.Direct != nil:
-		w.Answer = fmt.Sprint("direct response ", m.Direct.Code)
-	case m.Forward != nil:
-		name, dynamic, _ := m.Forward.Pick(r, 0, false, nil)
-		if name == "" && len(dynamic) == 0 {
-			w.Answer = "the cluster that a header names"
-			return
-		}
-		if w.Cluster = name; name == "" {
-			w.Cluster = string(dynamic)
-		}
-		if s.Clusters[w.Cluster] == nil {
-			w.Lost = fmt.Sprintf("route %s: there is no cluster %q", w.Route, w.Cluster)
-		}
-	}
+	return out
 }

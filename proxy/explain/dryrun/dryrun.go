@@ -68,8 +68,9 @@ func Run(now *config.Snapshot, p Proposal, decode Decode, sample []recent.Reques
 	type key struct{ was, now Way }
 	moves := map[key]*Move{}
 	var order []*Move
+	today, after := NewDecider(now), NewDecider(then)
 	for _, q := range sample {
-		k := key{Decide(now, &q), Decide(then, &q)}
+		k := key{today.Decide(&q), after.Decide(&q)}
 		if k.was.same(k.now) || k.was.Lost != "" {
 			continue
 		}

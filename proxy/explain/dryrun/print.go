@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/weirproxy/weir/proxy/hcm/recent"
 )
 
 // Write prints the report for people.
@@ -30,8 +32,19 @@ func (r *Report) Write(w io.Writer) {
 	}
 	fmt.Fprintln(w, "these would go elsewhere")
 	for _, m := range append(append([]Move(nil), r.Lost...), r.Moved...) {
-		fmt.Fprintf(w, "  %d× %s %s%s by %q: %s → %s\n", m.Count, m.Example.Method, m.Example.Host, m.Example.Path, m.Example.Listener, m.Was, m.Now)
+		fmt.Fprintf(w, "  %d× %s by %q: %s → %s\n", m.Count, subject(&m.Example), m.Example.Listener, m.Was, m.Now)
 	}
+}
+
+// subject names a request, or a connection by what is known of it.
+func subject(q *recent.Request) string {
+	switch {
+	case q.Method != "":
+		return q.Method + " " + q.Host + q.Path
+	case q.ServerName != "":
+		return fmt.Sprintf("connection to %v, %s,", q.Dest, q.ServerName)
+	}
+	return fmt.Sprintf("connection to %v", q.Dest)
 }
 
 // String says where a way ends.
