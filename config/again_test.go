@@ -3,6 +3,7 @@ package config_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -126,7 +127,7 @@ func TestAgainOfAssignments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(fmt.Sprintf("%+v", want.Value), fmt.Sprintf("%+v", got.Value)); diff != "" {
+		if diff := cmp.Diff(want.Value, got.Value, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 			t.Fatalf("-decoded +made out of the one before:\n%s", diff)
 		}
 		p, was = next, got

@@ -106,7 +106,7 @@ func (l *loaded) controlPlanes() (out []string) {
 			}
 			for _, loc := range c.Assignment.Localities {
 				for _, e := range loc.Endpoints {
-					out = append(out, target(&e))
+					out = append(out, target(e))
 				}
 			}
 		}

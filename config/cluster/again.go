@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"bytes"
-
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/fielderr"
@@ -20,15 +18,15 @@ const (
 // the same are taken over; a locality that did not change has the very same slice of endpoints. check is given what changed, with
 // what encloses it; when that is not flawless, ok is false and the whole has to be decoded.
 func AssignmentAgain(old *Assignment, was, is []byte, check func(*endpointv3.ClusterLoadAssignment) bool) (a *Assignment, ok bool) {
-	before, after := core.TakeApart(was, localitiesField), core.TakeApart(is, localitiesField)
-	if !before.OK || !after.OK || len(before.Items) != len(old.Localities) || !bytes.Equal(before.Rest, after.Rest) {
+	c := core.Compare(was, is, localitiesField)
+	if !c.OK || !c.SameRest || c.OldItems() != len(old.Localities) {
 		return nil, false
 	}
 	p := &endpointv3.ClusterLoadAssignment{}
-	if proto.Unmarshal(after.Rest, p) != nil {
+	if proto.Unmarshal(c.Rest, p) != nil {
 		return nil, false
 	}
-	pairs := core.Align(before.Items, after.Items)
+	pairs := c.Pairs()
 	plans := make([]localityPlan, len(pairs))
 	for i, pair := range pairs {
 		if pair.Old >= 0 {
@@ -37,7 +35,7 @@ func AssignmentAgain(old *Assignment, was, is []byte, check func(*endpointv3.Clu
 		if pair.Same {
 			continue
 		}
-		if !plans[i].read(pair.Of(before.Items), after.Items[i]) {
+		if !plans[i].read(c.Of(pair), c.Now[i]) {
 			return nil, false
 		}
 		p.Endpoints = append(p.Endpoints, plans[i].new)
@@ -46,12 +44,16 @@ func AssignmentAgain(old *Assignment, was, is []byte, check func(*endpointv3.Clu
 		return nil, false
 	}
 	var l fielderr.List
-	var w weights
 	p.Endpoints = nil // they are in the plans
 	a = decodeAssignment(&l, "", p, false)
-	a.Localities = make([]Locality, 0, len(plans))
+	a.Localities = make([]Locality, 0, c.NewItems())
+	a.Localities = append(a.Localities, old.Localities[:c.Head]...)
 	for i := range plans {
 		a.Localities = append(a.Localities, plans[i].decode(&l))
+	}
+	a.Localities = append(a.Localities, old.Localities[len(old.Localities)-c.Tail:]...)
+	var w weights
+	for i := range a.Localities {
 		if a.Localities[i].Priority > maxPriority {
 			return nil, false
 		}
@@ -61,31 +63,34 @@ func AssignmentAgain(old *Assignment, was, is []byte, check func(*endpointv3.Clu
 }
 
 // localityPlan says what becomes of a locality: old as it is when new is nil; else new decoded, which has of its endpoints only those
-// that kept has no place for.
+// that changes and kept do not have.
 type localityPlan struct {
-	old  *Locality
-	new  *endpointv3.LocalityLbEndpoints
-	kept []int // by place: where the endpoint is in old; -1 is decoded. A nil slice: all are
+	old     *Locality
+	new     *endpointv3.LocalityLbEndpoints
+	changes core.Changes // of its endpoints; not OK: all are decoded
+	kept    []core.Pair  // of those between head and tail: Same is taken over
 }
 
 // read finds out which endpoints of a changed locality changed.
 func (p *localityPlan) read(was, is []byte) bool {
 	p.new = &endpointv3.LocalityLbEndpoints{}
-	before, after := core.TakeApart(was, endpointsField), core.TakeApart(is, endpointsField)
-	if p.old == nil || !before.OK || !after.OK || len(before.Items) != len(p.old.Endpoints) || !bytes.Equal(before.Rest, after.Rest) {
+	if p.old != nil {
+		p.changes = core.Compare(was, is, endpointsField)
+	}
+	if c := &p.changes; !c.OK || !c.SameRest || c.OldItems() != len(p.old.Endpoints) {
+		c.OK = false
 		return proto.Unmarshal(is, p.new) == nil
 	}
-	if proto.Unmarshal(after.Rest, p.new) != nil {
+	if proto.Unmarshal(p.changes.Rest, p.new) != nil {
 		return false
 	}
-	p.kept = make([]int, len(after.Items))
-	for i, pair := range core.Align(before.Items, after.Items) {
-		if p.kept[i] = pair.Old; pair.Same {
+	p.kept = p.changes.Pairs()
+	for i, pair := range p.kept {
+		if pair.Same {
 			continue
 		}
-		p.kept[i] = -1
 		e := &endpointv3.LbEndpoint{}
-		if proto.Unmarshal(after.Items[i], e) != nil {
+		if proto.Unmarshal(p.changes.Now[i], e) != nil {
 			return false
 		}
 		p.new.LbEndpoints = append(p.new.LbEndpoints, e)
@@ -98,21 +103,23 @@ func (p *localityPlan) decode(l *fielderr.List) Locality {
 		return *p.old
 	}
 	d := decodeLocality(l, "", p.new, false)
-	if p.kept == nil {
+	if !p.changes.OK {
 		return d
 	}
-	fresh := d.Endpoints
+	fresh, old := d.Endpoints, p.old.Endpoints
 	d.Endpoints = nil
-	if len(p.kept) > 0 {
-		d.Endpoints = make([]Endpoint, len(p.kept))
+	if n := p.changes.NewItems(); n > 0 {
+		d.Endpoints = make([]*Endpoint, 0, n)
 	}
-	for i, at := range p.kept {
-		if at >= 0 {
-			d.Endpoints[i] = p.old.Endpoints[at]
+	d.Endpoints = append(d.Endpoints, old[:p.changes.Head]...)
+	for _, pair := range p.kept {
+		if pair.Same {
+			d.Endpoints = append(d.Endpoints, old[pair.Old])
 			continue
 		}
-		d.Endpoints[i], fresh = fresh[0], fresh[1:]
+		d.Endpoints, fresh = append(d.Endpoints, fresh[0]), fresh[1:]
 	}
+	d.Endpoints = append(d.Endpoints, old[len(old)-p.changes.Tail:]...)
 	weighEndpoints(l, "", d.Endpoints)
 	return d
 }

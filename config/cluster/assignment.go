@@ -86,11 +86,17 @@ func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoin
 		}
 	}
 	if n := len(p.GetLbEndpoints()); n > 0 {
-		d.Endpoints = make([]Endpoint, 0, n)
+		d.Endpoints = make([]*Endpoint, 0, n)
 	}
+	var room []Endpoint
 	for i, e := range p.GetLbEndpoints() {
+		if len(room) == 0 {
+			room = make([]Endpoint, min(together, len(p.GetLbEndpoints())-i))
+		}
+		h := &room[0]
+		room = room[1:]
 		var wrong fielderr.List // relative, so that the many right ones need no paths
-		h := decodeEndpoint(&wrong, e, names)
+		*h = decodeEndpoint(&wrong, e, names)
 		if err := wrong.Err(); err != nil {
 			l.Add(fielderr.Index(at+".lb_endpoints", i), err)
 		}
@@ -100,8 +106,11 @@ func decodeLocality(l *fielderr.List, at string, p *endpointv3.LocalityLbEndpoin
 	return d
 }
 
+// together is how many endpoints share an allocation: few, for one that outlives the others keeps them all.
+const together = 32
+
 // weighEndpoints refuses more weight in a locality than Envoy counts.
-func weighEndpoints(l *fielderr.List, at string, all []Endpoint) {
+func weighEndpoints(l *fielderr.List, at string, all []*Endpoint) {
 	total := uint64(0)
 	for i := range all {
 		total += uint64(all[i].Weight)

@@ -174,7 +174,7 @@ type Locality struct {
 	Priority              uint32
 	Weight                uint32 // 0: not configured
 	Labels                Labels // for ChooseTransport
-	Endpoints             []Endpoint
+	Endpoints             []*Endpoint
 }
 
 // An Endpoint is one host, or a name that DNS turns into hosts.

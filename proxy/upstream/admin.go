@@ -104,8 +104,8 @@ func (h *Host) info() HostInfo {
 		CxTotal: n.cxTotal.Load(), CxConnectFail: n.cxConnectFail.Load(),
 		RqTotal: n.rqTotal.Load(), RqSuccess: n.rqSuccess.Load(), RqError: n.rqError.Load(), RqTimeout: n.rqTimeout.Load(),
 	}
-	if l := sp.locality; l != nil {
-		o.Region, o.Zone, o.Sub = l.Region, l.Zone, l.SubZone
+	if l := sp.place; l != nil {
+		o.Region, o.Zone, o.Sub = l.region, l.zone, l.sub
 	}
 	if b := h.breaker.Load(); b != nil {
 		o.Guarded, o.Breaker = true, b.State()

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/cluster"
 )
 
 func BenchmarkPick(b *testing.B) {
@@ -75,4 +78,31 @@ func BenchmarkApply(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkEndpoints changes one endpoint of 100,000 that one cluster has.
+func BenchmarkEndpoints(b *testing.B) {
+	const n = 100_000
+	all := make([]*cluster.Endpoint, n)
+	for i := range all {
+		all[i] = &cluster.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 80), Weight: 1}
+	}
+	for _, name := range []string{"round_robin", "least_request"} {
+		b.Run(name, func(b *testing.B) {
+			cfg := eds("a")
+			cfg.LB.Policy = policy(b, name, nil)
+			s := &config.Snapshot{Clusters: map[string]*config.Resource{"a": {Value: cfg}}}
+			m := NewManager(Options{})
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				es := slices.Clone(all)
+				es[n/2] = &cluster.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}), 80), Weight: 1}
+				a := &cluster.Assignment{Cluster: "a", Overprovisioning: 140, Localities: []cluster.Locality{{Endpoints: es}}}
+				s.Endpoints = map[string]*config.Resource{"service-a": {Value: a}}
+				if err := m.Apply(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

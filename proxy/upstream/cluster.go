@@ -48,6 +48,8 @@ type Cluster struct {
 	plan       blueprint
 	byKey      map[string]*Host
 	order      []*Host
+	rows       []row // of the assignment
+	stale      bool  // the plan changed: nothing of the set there is can be kept
 	detector   outlier.Detector
 	targets    []*target // of a DNS cluster
 	remaining  [2]*Remaining
@@ -122,6 +124,7 @@ func (c *Cluster) configure(base *cluster.Cluster, t *transports) {
 	if l, ok := c.plan.cfg.(interface{ WeighsLocalities() bool }); ok && l.WeighsLocalities() {
 		c.plan.weighted = true
 	}
+	c.stale = true
 	if cfg.Outlier != nil && c.outlier == nil {
 		c.outlier = stats.Fill[OutlierStats](c.scope.Scope("outlier_detection"))
 	}
@@ -183,20 +186,19 @@ func sockets(c *cluster.Cluster) socketOptions {
 }
 
 // rebuild makes the set of the hosts as they are now. c.mu is held.
-func (c *Cluster) rebuild() {
-	s := c.plan.build(c.order)
+func (c *Cluster) rebuild() { c.use(c.plan.build(c.order, byPriority(c.order), nil, nil)) }
+
+// use puts a set in force. c.mu is held.
+func (c *Cluster) use(s *set) {
 	c.set.Store(s)
+	c.stale = false
 	st := c.stats
 	st.MembershipTotal.Set(int64(s.counts.total))
 	st.MembershipHealthy.Set(int64(s.counts.healthy))
 	st.MembershipDegraded.Set(int64(s.counts.degraded))
 	st.MembershipExcluded.Set(0) // no host is left out of the count while it waits for its first check
 	c.countChecked()
-	top := uint32(0)
-	for _, h := range c.order {
-		top = max(top, h.spec.Load().weight)
-	}
-	st.MaxHostWeight.Set(int64(top))
+	st.MaxHostWeight.Set(int64(s.top))
 }
 
 // close ends the cluster: it is not found any more, and its connections end as

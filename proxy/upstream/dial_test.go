@@ -137,7 +137,7 @@ func TestUnixSocketHost(t *testing.T) {
 	t.Cleanup(o.close)
 	r := newRig(t, Options{})
 	cfg := static("a")
-	cfg.Assignment.Localities[0].Endpoints = []cluster.Endpoint{{Pipe: path}}
+	cfg.Assignment.Localities[0].Endpoints = []*cluster.Endpoint{{Pipe: path}}
 	r.apply(cfg)
 	a := mustOpen(t, r.get("a"), &OpenInfo{})
 	roundTrip(t, a)

@@ -45,27 +45,43 @@ type spec struct {
 	weight   uint32
 	health   cluster.Health
 	priority uint32
-	locality *cluster.Locality
+	place    *place         // nil only of a host that no locality has
 	labels   cluster.Labels // of its metadata, for the choice of a transport socket
 	check    *cluster.EndpointCheck
 }
 
 func (s *spec) equal(o *spec) bool {
-	return s.hostname == o.hostname && s.weight == o.weight && s.health == o.health && s.priority == o.priority && s.locality == o.locality &&
+	return s.hostname == o.hostname && s.weight == o.weight && s.health == o.health && s.priority == o.priority && s.place == o.place &&
 		s.labels.Equal(o.labels) && (s.check == o.check || s.check != nil && o.check != nil && *s.check == *o.check)
 }
 
 // sameTransport tells whether both choose the same transport socket.
 func (s *spec) sameTransport(o *spec) bool {
-	return s.labels.Equal(o.labels) && s.place().Equal(o.place())
+	return s.labels.Equal(o.labels) && s.around().Equal(o.around())
 }
 
-// place is what of the locality's metadata chooses a transport socket.
-func (s *spec) place() cluster.Labels {
-	if s.locality == nil {
+// around is what of the locality's metadata chooses a transport socket.
+func (s *spec) around() cluster.Labels {
+	if s.place == nil {
 		return nil
 	}
-	return s.locality.Labels
+	return s.place.labels
+}
+
+// place is a locality without its endpoints. Hosts hold it, and must not hold the endpoints of every assignment that there was: of two
+// assignments one after the other, localities that are alike are one place.
+type place struct {
+	localityKey
+	priority, weight uint32
+	labels           cluster.Labels
+}
+
+func placeOf(l *cluster.Locality) *place {
+	return &place{localityKey{l.Region, l.Zone, l.SubZone}, min(l.Priority, maxPriority), l.Weight, l.Labels}
+}
+
+func (p *place) equal(o *place) bool {
+	return p.localityKey == o.localityKey && p.priority == o.priority && p.weight == o.weight && p.labels.Equal(o.labels)
 }
 
 // hostCounts are a host's counters (Envoy: host statistics).
@@ -125,12 +141,14 @@ const (
 	unhealthy
 )
 
-func (h *Host) state() state {
+func (h *Host) state() state { return h.stateOf(h.spec.Load()) }
+
+func (h *Host) stateOf(s *spec) state {
 	checks := h.checks.Load()
 	if h.ejected.Load() || checks&failedCheck != 0 {
 		return unhealthy
 	}
-	switch h.spec.Load().health {
+	switch s.health {
 	case cluster.HealthUnknown, cluster.Healthy:
 		if checks&degradedCheck != 0 {
 			return degraded

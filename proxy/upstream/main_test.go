@@ -180,7 +180,7 @@ func static(name string, addrs ...netip.AddrPort) *cluster.Cluster {
 func assignment(name string, addrs ...netip.AddrPort) *cluster.Assignment {
 	a := &cluster.Assignment{Cluster: name, Overprovisioning: 140, Localities: []cluster.Locality{{}}}
 	for _, ap := range addrs {
-		a.Localities[0].Endpoints = append(a.Localities[0].Endpoints, cluster.Endpoint{Addr: ap, Weight: 1})
+		a.Localities[0].Endpoints = append(a.Localities[0].Endpoints, &cluster.Endpoint{Addr: ap, Weight: 1})
 	}
 	return a
 }

@@ -23,6 +23,7 @@ func (c *Cluster) assign(a *cluster.Assignment) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.assignment = a
+	before := c.plan.overprovisioning
 	c.plan.overprovisioning, c.plan.dropped = 140, 0
 	if a != nil {
 		if a.Overprovisioning > 0 {
@@ -30,49 +31,61 @@ func (c *Cluster) assign(a *cluster.Assignment) {
 		}
 		c.plan.dropped = a.DropPercent
 	}
+	c.stale = c.stale || c.plan.overprovisioning != before
+	old := c.rows
+	c.rows = rowsOf(a, old)
 	if named(c.cfg.Load()) {
-		c.retarget(a, time.Now())
+		c.retarget(time.Now())
 		c.replaceNamed()
 		return
 	}
-	c.replace(listed(a))
+	if !c.patch(old) {
+		c.replace(listed(c.rows))
+		c.seat()
+	}
 }
 
 // listed gives the members whose addresses are in the assignment. An address that
 // comes twice counts once, as in Envoy.
-func listed(a *cluster.Assignment) []member {
-	if a == nil {
-		return nil
+func listed(rows []row) []member {
+	n := 0
+	for i := range rows {
+		n += len(rows[i].from)
 	}
-	var out []member
-	for i := range a.Localities {
-		l := &a.Localities[i]
-		for j := range l.Endpoints {
-			e := &l.Endpoints[j]
-			m := member{addr: e.Addr, pipe: e.Pipe, spec: specOf(e, l)}
-			switch {
-			case e.Pipe != "":
-				m.key = e.Pipe
-			case e.Addr.IsValid():
-				m.key = e.Addr.String()
-			default:
-				continue // a name: the cluster is of a DNS type, or its decoder refused it
+	out := make([]member, 0, n)
+	for i := range rows {
+		for _, e := range rows[i].from {
+			if m, ok := memberAt(e, rows[i].place); ok {
+				out = append(out, m)
 			}
-			out = append(out, m)
 		}
 	}
 	return out
 }
 
+// memberAt gives the member that an endpoint with an address is.
+func memberAt(e *cluster.Endpoint, p *place) (member, bool) {
+	m := member{addr: e.Addr, pipe: e.Pipe, spec: specOf(e, p)}
+	switch {
+	case e.Pipe != "":
+		m.key = e.Pipe
+	case e.Addr.IsValid():
+		m.key = e.Addr.String()
+	default:
+		return m, false // a name: the cluster is of a DNS type, or its decoder refused it
+	}
+	return m, true
+}
+
 // maxPriority is the last priority there can be (Envoy: LocalityLbEndpoints.priority).
 const maxPriority = 128
 
-func specOf(e *cluster.Endpoint, l *cluster.Locality) spec {
+func specOf(e *cluster.Endpoint, p *place) spec {
 	host := e.Hostname
 	if host == "" {
 		host = e.Name
 	}
-	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: min(l.Priority, maxPriority), locality: l, labels: e.Labels, check: e.Check}
+	return spec{hostname: host, weight: max(e.Weight, 1), health: e.Health, priority: p.priority, place: p, labels: e.Labels, check: e.Check}
 }
 
 // replace makes the members the cluster's hosts. c.mu is held.
@@ -87,22 +100,8 @@ func (c *Cluster) replace(ms []member) {
 			continue
 		}
 		seen[m.key] = true
-		h := c.byKey[m.key]
-		if h == nil {
-			h = c.newHost(m.key, m.addr, m.pipe, &m.spec)
-			c.byKey[m.key] = h
-			c.act(c.detector.Step(now, outlier.Event{Kind: outlier.Add, Host: &h.monitor}))
-			changed = true
-		} else {
-			if was := h.spec.Swap(&m.spec); !was.sameTransport(&m.spec) {
-				h.gen.Add(1) // its connections may be of another transport socket
-			}
-			if *h.addr.Load() != m.addr {
-				h.addr.Store(&m.addr)
-			}
-			h.checks.And(^leavingWhenSick)
-		}
-		c.watch(h)
+		h, fresh := c.admit(m, now)
+		changed = changed || fresh
 		order = append(order, h)
 	}
 	old := c.order
@@ -123,10 +122,34 @@ func (c *Cluster) replace(ms []member) {
 	c.rebuild()
 }
 
-func (c *Cluster) newHost(key string, addr netip.AddrPort, pipe string, s *spec) *Host {
+// admit gives the host of a member, a new one if there is none. c.mu is held.
+func (c *Cluster) admit(m *member, now time.Time) (h *Host, fresh bool) {
+	if h = c.byKey[m.key]; h == nil {
+		h, fresh = c.newHost(m.key, m.addr, m.pipe, m.spec), true
+		c.byKey[m.key] = h
+		c.act(c.detector.Step(now, outlier.Event{Kind: outlier.Add, Host: &h.monitor}))
+	} else {
+		// What is stored is a copy of its own: the members are many, and one that stays would keep them all.
+		if was := h.spec.Load(); !was.equal(&m.spec) {
+			s := m.spec
+			if h.spec.Store(&s); !was.sameTransport(&s) {
+				h.gen.Add(1) // its connections may be of another transport socket
+			}
+		}
+		if *h.addr.Load() != m.addr {
+			a := m.addr
+			h.addr.Store(&a)
+		}
+		h.checks.And(^leavingWhenSick)
+	}
+	c.watch(h)
+	return h, fresh
+}
+
+func (c *Cluster) newHost(key string, addr netip.AddrPort, pipe string, s spec) *Host {
 	h := &Host{cluster: c, key: key, pipe: pipe}
 	h.addr.Store(&addr)
-	h.spec.Store(s)
+	h.spec.Store(&s)
 	h.monitor.Owner = h
 	c.guard(h)
 	return h

@@ -18,7 +18,7 @@ import (
 // All fields are guarded by the cluster's mu.
 type target struct {
 	endpoint *cluster.Endpoint
-	locality *cluster.Locality
+	place    *place
 	addrs    []netip.Addr
 	answered bool // at least once
 	failures int  // in a row, up to now
@@ -34,26 +34,22 @@ func named(cfg *cluster.Cluster) bool {
 	return cfg.Type == cluster.StrictDNS || cfg.Type == cluster.LogicalDNS
 }
 
-// retarget makes the targets those of the assignment: names that stay keep their
+// retarget makes the targets those of the rows: names that stay keep their
 // addresses, the others are looked up at once. c.mu is held.
-func (c *Cluster) retarget(a *cluster.Assignment, now time.Time) {
+func (c *Cluster) retarget(now time.Time) {
 	old := map[string]*target{}
 	for _, t := range c.targets {
 		c.m.tasks.stop(t.task)
 		old[t.key()] = t
 	}
 	c.targets = nil
-	if a == nil {
-		return
-	}
-	for i := range a.Localities {
-		l := &a.Localities[i]
-		for j := range l.Endpoints {
-			e := &l.Endpoints[j]
+	for i := range c.rows {
+		r := &c.rows[i]
+		for _, e := range r.from {
 			if e.Name == "" {
 				continue
 			}
-			t := &target{endpoint: e, locality: l}
+			t := &target{endpoint: e, place: r.place}
 			if o := old[t.key()]; o != nil {
 				t.addrs, t.answered, t.failures = o.addrs, o.answered, o.failures
 			}
@@ -142,11 +138,11 @@ func refresh(d *cluster.DNS, ttl time.Duration, failures int) time.Duration {
 // replaceNamed makes the addresses known now the cluster's hosts. c.mu is held.
 func (c *Cluster) replaceNamed() {
 	logical := c.cfg.Load().Type == cluster.LogicalDNS
-	ms := listed(c.assignment)
+	ms := listed(c.rows)
 	failed := false
 	for _, t := range c.targets {
 		failed = failed || t.failures > 0
-		sp := specOf(t.endpoint, t.locality)
+		sp := specOf(t.endpoint, t.place)
 		for _, a := range t.addrs {
 			addr := netip.AddrPortFrom(a, t.endpoint.Port)
 			m := member{key: addr.String(), addr: addr, spec: sp}

@@ -56,7 +56,7 @@ func (c *Cluster) addOriginal(to netip.AddrPort) *Host {
 	if h := o.hosts[to]; h != nil {
 		return h
 	}
-	h := c.newHost(to.String(), to, "", &spec{weight: 1, health: cluster.HealthUnknown})
+	h := c.newHost(to.String(), to, "", spec{weight: 1, health: cluster.HealthUnknown})
 	h.lastUsed.Store(time.Now().UnixNano())
 	o.hosts[to] = h
 	c.stats.MembershipChange.Inc()

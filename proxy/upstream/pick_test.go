@@ -70,10 +70,10 @@ func localities(ls ...cluster.Locality) *cluster.Assignment {
 	return &cluster.Assignment{Overprovisioning: 140, Localities: ls}
 }
 
-func hosts(health ...cluster.Health) []cluster.Endpoint {
-	out := make([]cluster.Endpoint, len(health))
+func hosts(health ...cluster.Health) []*cluster.Endpoint {
+	out := make([]*cluster.Endpoint, len(health))
 	for i, h := range health {
-		out[i].Health = h
+		out[i] = &cluster.Endpoint{Health: h}
 	}
 	return out
 }

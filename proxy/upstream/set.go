@@ -1,7 +1,8 @@
 package upstream
 
 import (
-	"github.com/weirproxy/weir/config/cluster"
+	"sync/atomic"
+
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
@@ -14,12 +15,20 @@ type set struct {
 	dropped float64 // percent of requests to drop
 	hashes  bool    // the policy hashes: a request hash decides on the priority too
 	counts  health
+	top     uint32 // the greatest weight
 }
 
 // level is one priority.
 type level struct {
 	share
 	all, ok, deg *group // only those that can be chosen are built
+
+	// for the next set
+	hosts  []*Host
+	states []state // of hosts; nil when all are healthy
+	counts health
+	top    uint32
+	even   bool // all weigh the same
 }
 
 // group is hosts of one priority that are chosen among.
@@ -40,9 +49,8 @@ type blueprint struct {
 	seed             uint64
 }
 
-func (b *blueprint) build(hosts []*Host) *set {
-	s := &set{hosts: hosts, dropped: b.dropped, hashes: b.builder.Hashes}
-	var by [][]*Host
+// byPriority sorts hosts into priorities.
+func byPriority(hosts []*Host) (by [][]*Host) {
 	for _, h := range hosts {
 		p := int(h.spec.Load().priority)
 		for len(by) <= p {
@@ -50,40 +58,88 @@ func (b *blueprint) build(hosts []*Host) *set {
 		}
 		by[p] = append(by[p], h)
 	}
-	healths, states := make([]health, len(by)), make(map[*Host]state, len(hosts))
-	for p, hs := range by {
-		for _, h := range hs {
-			st := h.state()
-			states[h] = st
-			healths[p].add(st)
-			s.counts.add(st)
+	return by
+}
+
+// build makes a set of hosts, which by has by priority. Of old, which may be nil, it takes over the priorities that are not touched; by
+// need not have their hosts.
+func (b *blueprint) build(hosts []*Host, by [][]*Host, old *set, touched *[maxPriority + 1]bool) *set {
+	s := &set{hosts: hosts, dropped: b.dropped, hashes: b.builder.Hashes, levels: make([]level, len(by))}
+	healths := make([]health, len(by))
+	for p := range s.levels {
+		if old != nil && p < len(old.levels) && !touched[p] {
+			s.levels[p] = old.levels[p]
+		} else {
+			s.levels[p].look(by[p])
 		}
+		l := &s.levels[p]
+		healths[p] = l.counts
+		s.counts.total += l.counts.total
+		s.counts.healthy += l.counts.healthy
+		s.counts.degraded += l.counts.degraded
+		s.top = max(s.top, l.top)
 	}
-	s.levels = make([]level, len(by))
 	for p, sh := range distribute(healths, b.overprovisioning, b.threshold) {
 		l := &s.levels[p]
 		l.share = sh
-		pick := func(want func(state) bool) *group {
-			var hs []*Host
-			for _, h := range by[p] {
-				if want(states[h]) {
-					hs = append(hs, h)
-				}
+		switch {
+		case sh.panicking:
+			if l.all == nil {
+				l.all = b.group(l, l.hosts)
 			}
-			return b.group(hs, by[p])
-		}
-		if sh.panicking {
-			l.all = b.group(by[p], by[p])
 			continue
+		case sh.healthy > 0 && l.ok == nil:
+			l.ok = b.group(l, l.those(healthy))
 		}
-		if sh.healthy > 0 {
-			l.ok = pick(func(s state) bool { return s == healthy })
-		}
-		if sh.degraded > 0 {
-			l.deg = pick(func(s state) bool { return s == degraded })
+		if sh.degraded > 0 && l.deg == nil {
+			l.deg = b.group(l, l.those(degraded))
 		}
 	}
 	return s
+}
+
+// look takes the hosts of a priority as they are now.
+func (l *level) look(hosts []*Host) {
+	l.hosts = hosts
+	for i, h := range hosts {
+		sp := h.spec.Load()
+		st := h.stateOf(sp)
+		if st != healthy && l.states == nil {
+			l.states = make([]state, len(hosts)) // zero is healthy
+		}
+		if st != healthy {
+			l.states[i] = st
+		}
+		l.counts.add(st)
+		l.even = i == 0 || l.even && sp.weight == l.top
+		l.top = max(l.top, sp.weight)
+	}
+}
+
+// those gives the hosts of a state.
+func (l *level) those(want state) []*Host {
+	if l.states == nil {
+		if want == healthy {
+			return l.hosts
+		}
+		return nil
+	}
+	n := 0
+	for _, s := range l.states {
+		if s == want {
+			n++
+		}
+	}
+	if n == len(l.hosts) {
+		return l.hosts
+	}
+	out := make([]*Host, 0, n)
+	for i, s := range l.states {
+		if s == want {
+			out = append(out, l.hosts[i])
+		}
+	}
+	return out
 }
 
 func (h *health) add(s state) {
@@ -96,17 +152,17 @@ func (h *health) add(s state) {
 	}
 }
 
-// group builds the choice among some hosts of a priority; all are all of them.
-func (b *blueprint) group(hosts, all []*Host) *group {
+// group builds the choice among some hosts of a priority.
+func (b *blueprint) group(l *level, hosts []*Host) *group {
 	g := &group{hosts: hosts}
 	if len(hosts) == 0 {
 		return g
 	}
 	if !b.weighted {
-		g.policy = b.builder.New(b.cfg, members(hosts, nil), b.seed)
+		g.policy = b.policy(l, hosts)
 		return g
 	}
-	locs := b.localities(hosts, all)
+	locs := b.localities(hosts, l.hosts)
 	if len(locs) == 0 {
 		g.hosts = nil // no locality has a weight: none is chosen (Envoy does likewise)
 		return g
@@ -114,13 +170,13 @@ func (b *blueprint) group(hosts, all []*Host) *group {
 	if b.builder.Hashes {
 		factor := make(map[*Host]float64, len(hosts))
 		g.hosts = nil
-		for _, l := range locs {
+		for _, p := range locs {
 			sum := 0.0
-			for _, h := range l.hosts {
+			for _, h := range p.hosts {
 				sum += float64(h.spec.Load().weight)
 			}
-			for _, h := range l.hosts {
-				factor[h] = l.weight / sum
+			for _, h := range p.hosts {
+				factor[h] = p.weight / sum
 				g.hosts = append(g.hosts, h)
 			}
 		}
@@ -128,12 +184,20 @@ func (b *blueprint) group(hosts, all []*Host) *group {
 		return g
 	}
 	weights := make([]lb.Member, len(locs))
-	for i, l := range locs {
-		weights[i] = lb.Member{Weight: l.weight}
-		g.parts = append(g.parts, &group{hosts: l.hosts, policy: b.builder.New(b.cfg, members(l.hosts, nil), b.seed)})
+	for i, p := range locs {
+		weights[i] = lb.Member{Weight: p.weight}
+		g.parts = append(g.parts, &group{hosts: p.hosts, policy: b.policy(l, p.hosts)})
 	}
 	g.policy = lb.NewRoundRobin(weights, b.seed)
 	return g
+}
+
+// policy is the choice among hosts of a level by themselves.
+func (b *blueprint) policy(l *level, hosts []*Host) lb.Policy {
+	if l.even && b.builder.Even != nil {
+		return b.builder.Even(b.cfg, len(hosts), func(i int) *atomic.Int64 { return &hosts[i].requests }, b.seed)
+	}
+	return b.builder.New(b.cfg, members(hosts, nil), b.seed)
 }
 
 // part is the hosts of one locality with the weight the locality has.
@@ -148,12 +212,12 @@ type part struct {
 func (b *blueprint) localities(hosts, all []*Host) []part {
 	index, total := map[localityKey]int{}, map[localityKey]int{}
 	for _, h := range all {
-		total[keyOf(h.spec.Load().locality)]++
+		total[keyOf(h.spec.Load().place)]++
 	}
 	var out []part
 	for _, h := range hosts {
-		l := h.spec.Load().locality
-		if l == nil || l.Weight == 0 {
+		l := h.spec.Load().place
+		if l == nil || l.weight == 0 {
 			continue
 		}
 		k := keyOf(l)
@@ -161,7 +225,7 @@ func (b *blueprint) localities(hosts, all []*Host) []part {
 		if !ok {
 			i = len(out)
 			index[k] = i
-			out = append(out, part{weight: float64(l.Weight)})
+			out = append(out, part{weight: float64(l.weight)})
 		}
 		out[i].hosts = append(out[i].hosts, h)
 	}
@@ -174,11 +238,11 @@ func (b *blueprint) localities(hosts, all []*Host) []part {
 
 type localityKey struct{ region, zone, sub string }
 
-func keyOf(l *cluster.Locality) localityKey {
-	if l == nil {
+func keyOf(p *place) localityKey {
+	if p == nil {
 		return localityKey{}
 	}
-	return localityKey{l.Region, l.Zone, l.SubZone}
+	return p.localityKey
 }
 
 func members(hosts []*Host, factor map[*Host]float64) []lb.Member {

@@ -106,7 +106,7 @@ func (c *Cluster) transport(h *Host) Transport {
 		return nil
 	}
 	s := h.spec.Load()
-	if i := cluster.ChooseTransport(t.cfg.TransportMatches, s.labels, s.place()); i >= 0 {
+	if i := cluster.ChooseTransport(t.cfg.TransportMatches, s.labels, s.around()); i >= 0 {
 		return t.matches[i]
 	}
 	return t.def

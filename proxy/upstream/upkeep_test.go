@@ -163,7 +163,7 @@ func dnsCluster(name string, typ cluster.DiscoveryType) *cluster.Cluster {
 	c := static(name)
 	c.Type = typ
 	c.DNS = cluster.DNS{Refresh: 5 * time.Second, RespectTTL: true, FailureRefresh: 2 * time.Second}
-	c.Assignment.Localities[0].Endpoints = []cluster.Endpoint{{Name: "origin.test", Port: 80, Weight: 1}}
+	c.Assignment.Localities[0].Endpoints = []*cluster.Endpoint{{Name: "origin.test", Port: 80, Weight: 1}}
 	return c
 }
 

@@ -8,6 +8,7 @@ import (
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
 )
 
 // endpoints measures one cluster of n endpoints: all traffic goes to the one of the first priority, which is what changes.
@@ -23,13 +24,19 @@ func (b *bench) endpoints(t *testing.T, n int) {
 		name  string
 		crowd []*endpointv3.LocalityLbEndpoints
 	}{{"1 endpoint: it changed", nil}, {fmt.Sprintf("%d endpoints: one changed", n), []*endpointv3.LocalityLbEndpoints{crowd}}} {
-		var took []time.Duration
+		b.profile(t, x.name, 3)
+		var took, encoded []time.Duration
 		cpu := b.p.cpu()
 		for i := range 2 * *rounds {
 			a := &endpointv3.ClusterLoadAssignment{ClusterName: few.ClusterName, Endpoints: append([]*endpointv3.LocalityLbEndpoints{{
 				LbEndpoints: []*endpointv3.LbEndpoint{host("127.0.0.1", b.w.origins[(i+1)%2])},
 			}}, x.crowd...)}
 			start := time.Now()
+			if _, err := proto.Marshal(a); err != nil {
+				t.Fatal(err)
+			}
+			encoded = append(encoded, time.Since(start))
+			start = time.Now()
 			b.plane.push(t, resource.EndpointType, a)
 			d := b.c.until(t, b.p, start, at, []string{"two", "one"}[i%2], limit)
 			if i > 1 || *rounds == 1 {
@@ -40,6 +47,8 @@ func (b *bench) endpoints(t *testing.T, n int) {
 		}
 		slices.Sort(took)
 		b.f.ms(x.name, took[len(took)/2])
+		slices.Sort(encoded)
+		b.f.ms("  the control plane's encoding", encoded[len(encoded)/2])
 		b.f.ms("  CPU of it", (b.p.cpu()-cpu)/time.Duration(len(took)))
 	}
 	b.f.add("RSS of them", "MiB", b.p.memory("VmRSS")-before)

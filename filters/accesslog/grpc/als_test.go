@@ -158,7 +158,7 @@ func buildContext(t *testing.T, addr string) (*filters.BuildContext, *stats.Stor
 	err = m.Apply(&config.Snapshot{Clusters: map[string]*config.Resource{"als": {Name: "als", Value: &cluster.Cluster{
 		Name: "als", Type: cluster.Static, ConnectTimeout: time.Second, Default: many, High: many,
 		Assignment: &cluster.Assignment{Cluster: "als", Localities: []cluster.Locality{{
-			Endpoints: []cluster.Endpoint{{Addr: netip.MustParseAddrPort(addr), Weight: 1}},
+			Endpoints: []*cluster.Endpoint{{Addr: netip.MustParseAddrPort(addr), Weight: 1}},
 		}}},
 	}}}})
 	if err != nil {

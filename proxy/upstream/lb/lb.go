@@ -42,6 +42,10 @@ type Builder struct {
 	// New builds a policy over members; cfg is what the factory parsed, and seed
 	// decides where a rotation begins.
 	New func(cfg any, members []Member, seed uint64) Policy
+	// Even builds what New does over n members of the same weight, of which nothing
+	// is read but their requests in flight: hosts may be 100,000, and change often.
+	// Nil where New is needed.
+	Even func(cfg any, n int, active func(i int) *atomic.Int64, seed uint64) Policy
 }
 
 // Locality is the part of a policy's configuration that is about localities; it

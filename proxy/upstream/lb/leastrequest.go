@@ -21,21 +21,24 @@ type LeastRequest struct {
 // weights a schedule in which weight counts as weight / (active + 1)^bias
 // (Envoy: LeastRequestLoadBalancer).
 func NewLeastRequest(cfg LeastRequest, members []Member, seed uint64) Policy {
-	n := uint64(len(members))
 	if !equal(members) && !cfg.FullScan {
 		bias := max(cfg.BiasKey.Float(cfg.Bias), 0)
 		return weighted{newEDF(len(members), func(i int) float64 {
 			return discounted(members[i], bias)
 		}, seed)}
 	}
-	l := &leastRequest{active: make([]load, n), choices: max(cfg.Choices, 2)}
+	active := make([]load, len(members))
 	for i, m := range members {
-		l.active[i] = load{m.Active}
+		active[i] = load{m.Active}
 	}
+	return idlest(cfg, active)
+}
+
+func idlest(cfg LeastRequest, active []load) Policy {
 	if cfg.FullScan {
-		return scan{l.active}
+		return scan{active}
 	}
-	return l
+	return &leastRequest{active: active, choices: max(cfg.Choices, 2)}
 }
 
 func discounted(m Member, bias float64) float64 {

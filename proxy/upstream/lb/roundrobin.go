@@ -11,7 +11,11 @@ func NewRoundRobin(members []Member, seed uint64) Policy {
 	if !equal(members) {
 		return weighted{newEDF(len(members), func(i int) float64 { return members[i].Weight }, seed)}
 	}
-	r := &rotation{n: uint64(len(members))}
+	return newRotation(len(members), seed)
+}
+
+func newRotation(n int, seed uint64) *rotation {
+	r := &rotation{n: uint64(n)}
 	r.next.Store(seed % r.n)
 	return r
 }

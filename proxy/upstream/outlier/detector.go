@@ -76,7 +76,7 @@ func (d *Detector) Step(now time.Time, ev Event) []Action {
 		}
 	case Add:
 		if !ev.Host.known {
-			ev.Host.known = true
+			ev.Host.known, ev.Host.at = true, len(d.hosts)
 			d.hosts = append(d.hosts, ev.Host)
 		}
 	case Remove:
@@ -94,11 +94,11 @@ func (d *Detector) Step(now time.Time, ev Event) []Action {
 }
 
 func (d *Detector) remove(m *Monitor) {
-	for i, h := range d.hosts {
-		if h == m {
-			d.hosts = append(d.hosts[:i], d.hosts[i+1:]...)
-			break
-		}
+	if n := len(d.hosts) - 1; m.known { // the last one takes its place
+		last := d.hosts[n]
+		d.hosts[m.at], last.at = last, m.at
+		d.hosts[n] = nil
+		d.hosts = d.hosts[:n]
 	}
 	m.known = false
 	if m.ejected {

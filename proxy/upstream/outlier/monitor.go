@@ -59,6 +59,7 @@ type Monitor struct {
 
 	// owned by the Detector
 	known   bool
+	at      int // in the Detector's hosts, when known
 	ejected bool
 	since   time.Time // of the last ejection
 	backoff int       // multiplies the base ejection time
