@@ -54,7 +54,7 @@ func Apply(p Plan, mode Mode) (*Handle, error) {
 // apply runs under the lock of the runtime directory.
 func (h *Handle) apply() (err error) {
 	p := h.plan
-	there, err := h.fw.list()
+	there, err := listAll()
 	if err != nil {
 		return err
 	}
@@ -101,8 +101,14 @@ func (h *Handle) apply() (err error) {
 		}
 		return removeRecord(p.Name)
 	})
-	next := record{Version: 1, Mode: h.mode, PID: os.Getpid(), Plan: p, Netns: h.netns, Sysctls: h.sysctls.old()}
+	next := record{
+		Version: 1, Mode: h.mode, PID: os.Getpid(), Started: processStarted(os.Getpid()), Plan: p, Netns: h.netns, Sysctls: h.sysctls.old(),
+	}
+	if next.Shared, err = h.fw.shared(); err != nil {
+		return err
+	}
 	if found {
+		next.Shared = rec.Shared
 		next.Sysctls = rec.Sysctls // of the keys that only the old plan changes, too, until done
 		for _, s := range h.sysctls.old() {
 			if !slices.Contains(next.Sysctls, s) {
@@ -110,9 +116,11 @@ func (h *Handle) apply() (err error) {
 			}
 		}
 	}
+	h.shared = next.Shared
 	if err := next.write(); err != nil {
 		return err
 	}
+	undo = append(undo, func() error { return h.fw.tidy(h.shared) })
 	for i, s := range p.Sysctls {
 		undo = append(undo, func() error { return h.sysctls[i].write(before[i].Value) })
 		if err := h.sysctls[i].write(s.Value); err != nil {
@@ -148,8 +156,11 @@ func (h *Handle) apply() (err error) {
 func survey(p Plan, there []installed) (old *installed, others []routingKey, err error) {
 	for _, t := range there {
 		if t.name == p.Name {
-			if t.owner != 0 && !t.mine {
-				return nil, nil, fmt.Errorf("%s is %w (netlink port %d)", t, ErrOwned, t.owner)
+			if by := t.heldBy(); by != "" {
+				return nil, nil, fmt.Errorf("%s is %w (%s)", t, ErrOwned, by)
+			}
+			if t.backend != p.Backend && (t.backend == NFT || p.Backend != IPTables) {
+				return nil, nil, fmt.Errorf("backend: %q is installed with %s already: remove it first", t.name, t.backend)
 			}
 			old = &t
 			continue

@@ -15,65 +15,80 @@ import (
 )
 
 func TestApplyAgainChangesNothing(t *testing.T) {
-	r := newRig(t, 80)
-	before := r.state()
-	p := Plan{ListenPort: proxyPort, Sysctls: []Sysctl{{"net.ipv4.conf.lan0.rp_filter", "2"}}}
-	first := r.apply(p, Installed)
-	state := r.state()
-	second := r.apply(p, Installed)
-	if again := r.state(); again != state {
-		t.Errorf("state after the second Apply:\n%s\nafter the first:\n%s", again, state)
-	}
-	first.Release()
+	eachBackend(t, func(t *testing.T, b Backend) {
+		r := newRig(t, 80)
+		before := r.state()
+		p := Plan{Backend: b, ListenPort: proxyPort, Sysctls: []Sysctl{{"net.ipv4.conf.lan0.rp_filter", "2"}}}
+		first := r.apply(p, Installed)
+		state := r.state()
+		second := r.apply(p, Installed)
+		if again := r.state(); again != state {
+			t.Errorf("state after the second Apply:\n%s\nafter the first:\n%s", again, state)
+		}
+		first.Release()
 
-	// Another plan of the same name replaces everything, and remembers the
-	// sysctl that was there before the first.
-	p.Priority, p.Table, p.Mark, p.OwnMark = 300, 400, 0x2000, 0x1000
-	p.Sysctls[0].Value = "1"
-	third := r.apply(p, Installed)
-	if got := r.verify(p); got != nil {
-		t.Errorf("verify: %v", got)
-	}
-	if s := r.state(); strings.Contains(s, "15001") && strings.Contains(s, "rule 51") || strings.Contains(s, "table 15001") {
-		t.Errorf("something of the old plan is left:\n%s", s)
-	}
-	second.Release()
-	if err := third.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if after := r.state(); after != before {
-		t.Errorf("state after Close:\n%s\nbefore:\n%s", after, before)
-	}
+		// Another plan of the same name replaces everything, and remembers the
+		// sysctl that was there before the first.
+		p.Priority, p.Table, p.Mark, p.OwnMark = 300, 400, 0x2000, 0x1000
+		p.Sysctls[0].Value = "1"
+		third := r.apply(p, Installed)
+		if got := r.verify(p); got != nil {
+			t.Errorf("verify: %v", got)
+		}
+		if s := r.state(); strings.Contains(s, "15001") && strings.Contains(s, "rule 51") || strings.Contains(s, "table 15001") {
+			t.Errorf("something of the old plan is left:\n%s", s)
+		}
+		second.Release()
+		if err := third.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if after := r.state(); after != before {
+			t.Errorf("state after Close:\n%s\nbefore:\n%s", after, before)
+		}
+	})
 }
 
 func TestRemove(t *testing.T) {
-	r := newRig(t)
-	before := r.state()
-	p := Plan{ListenPort: proxyPort, Sysctls: []Sysctl{{"net.ipv4.conf.lan0.rp_filter", "2"}}}
-	for _, lost := range []bool{false, true} {
-		if lost {
-			p.Sysctls = nil // nobody can know the old value without the record
-		}
-		h := r.apply(p, Installed)
-		h.Release() // as when `weir intercept up` ends
-		if lost {
-			if err := os.Remove(recordPath(DefaultName)); err != nil {
-				t.Fatal(err)
+	eachBackend(t, func(t *testing.T, b Backend) {
+		r := newRig(t)
+		before := r.state()
+		p := Plan{Backend: b, ListenPort: proxyPort, Sysctls: []Sysctl{{"net.ipv4.conf.lan0.rp_filter", "2"}}}
+		for _, lost := range []bool{false, true} {
+			if lost {
+				p.Sysctls = nil // nobody can know the old value without the record
+			}
+			h := r.apply(p, Installed)
+			h.Release() // as when `weir intercept up` ends
+			if lost {
+				if err := os.Remove(recordPath(DefaultName)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 { // the second has nothing to do
+				r.on(func() error { return Remove(DefaultName) })
+				if lost && b == IPTablesNFT {
+					// Nobody can know whether its empty chains were there before, either.
+					r.on(func() error {
+						w, err := dialIPTables(b)
+						if err != nil {
+							return err
+						}
+						defer w.close()
+						return w.tidy(nil)
+					})
+				}
+				if after := r.state(); after != before {
+					t.Errorf("record lost %v: state after Remove:\n%s\nbefore:\n%s", lost, after, before)
+				}
+			}
+			if _, err := os.Stat(recordPath(DefaultName)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("record after Remove: %v", err)
 			}
 		}
-		for range 2 { // the second has nothing to do
-			r.on(func() error { return Remove(DefaultName) })
-			if after := r.state(); after != before {
-				t.Errorf("record lost %v: state after Remove:\n%s\nbefore:\n%s", lost, after, before)
-			}
+		if err := Remove("../x"); err == nil {
+			t.Error("a path is taken for a name")
 		}
-		if _, err := os.Stat(recordPath(DefaultName)); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("record after Remove: %v", err)
-		}
-	}
-	if err := Remove("../x"); err == nil {
-		t.Error("a path is taken for a name")
-	}
+	})
 }
 
 // TestFailedApplyLeavesEverythingAsBefore fails at each stage.

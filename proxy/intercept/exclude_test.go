@@ -10,84 +10,88 @@ import (
 )
 
 func TestLeavesAloneWhatThePlanExcludes(t *testing.T) {
-	r := newRig(t, 22, 80, 81)
-	r.proxy()
-	for _, c := range []struct {
-		name string
-		p    Plan
-		port uint16
-		v6   bool
-		take bool
-	}{
-		{name: "everything is taken", port: 80, take: true},
-		{name: "everything is taken, IPv6", port: 80, v6: true, take: true},
-		{name: "ssh is not", port: 22},
-		{name: "unless asked", p: Plan{SSH: true}, port: 22, take: true},
-		{name: "excluded port", p: Plan{ExcludePorts: []PortRange{{80, 90}}}, port: 81},
-		{name: "other port", p: Plan{Ports: []PortRange{Port(80)}}, port: 81},
-		{name: "excluded CIDR", p: Plan{ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.0/24")}}, port: 80},
-		{name: "excluded CIDR of the other family", p: Plan{ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.0/24")}}, port: 80, v6: true, take: true},
-		{name: "excluded CIDR, IPv6", p: Plan{ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("fd91:2::/64")}}, port: 80, v6: true},
-		{name: "included CIDR", p: Plan{IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.2/32")}}, port: 80, take: true},
-		{name: "not included", p: Plan{IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.3/32")}}, port: 80},
-		{name: "not included, other family", p: Plan{IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.2/32")}}, port: 80, v6: true},
-		{name: "excluded endpoint", p: Plan{ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("10.91.2.2:80")}}, port: 80},
-		{name: "other port of it", p: Plan{ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("10.91.2.2:80")}}, port: 81, take: true},
-		{name: "excluded endpoint, IPv6", p: Plan{ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("[fd91:2::2]:80")}}, port: 80, v6: true},
-		{name: "other interface", p: Plan{Interfaces: []string{"wan0"}}, port: 80},
-		{name: "this interface", p: Plan{Interfaces: []string{"wan0", "lan0"}}, port: 80, take: true},
-		{name: "other family", p: Plan{Families: IPv4}, port: 80, v6: true},
-		{name: "this family", p: Plan{Families: IPv6}, port: 80, v6: true, take: true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			c.p.ListenPort = proxyPort
-			h := r.apply(c.p, Resident)
-			defer h.Close()
-			dst, client := netip.AddrPortFrom(r.ServerAddr4(), c.port), r.ClientAddr4()
-			if c.v6 {
-				dst, client = netip.AddrPortFrom(r.ServerAddr6(), c.port), r.ClientAddr6()
-			}
-			want := "server"
-			if c.take {
-				want = fmt.Sprintf("proxy %s from %s", dst, client)
-			}
-			if got := r.get(r.Client, nil, dst); got != want {
-				t.Errorf("got %q, want %q", got, want)
-			}
-		})
-	}
+	eachBackend(t, func(t *testing.T, b Backend) {
+		r := newRig(t, 22, 80, 81)
+		r.proxy()
+		for _, c := range []struct {
+			name string
+			p    Plan
+			port uint16
+			v6   bool
+			take bool
+		}{
+			{name: "everything is taken", port: 80, take: true},
+			{name: "everything is taken, IPv6", port: 80, v6: true, take: true},
+			{name: "ssh is not", port: 22},
+			{name: "unless asked", p: Plan{SSH: true}, port: 22, take: true},
+			{name: "excluded port", p: Plan{ExcludePorts: []PortRange{{80, 90}}}, port: 81},
+			{name: "other port", p: Plan{Ports: []PortRange{Port(80)}}, port: 81},
+			{name: "excluded CIDR", p: Plan{ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.0/24")}}, port: 80},
+			{name: "excluded CIDR of the other family", p: Plan{ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.0/24")}}, port: 80, v6: true, take: true},
+			{name: "excluded CIDR, IPv6", p: Plan{ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("fd91:2::/64")}}, port: 80, v6: true},
+			{name: "included CIDR", p: Plan{IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.2/32")}}, port: 80, take: true},
+			{name: "not included", p: Plan{IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.3/32")}}, port: 80},
+			{name: "not included, other family", p: Plan{IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.91.2.2/32")}}, port: 80, v6: true},
+			{name: "excluded endpoint", p: Plan{ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("10.91.2.2:80")}}, port: 80},
+			{name: "other port of it", p: Plan{ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("10.91.2.2:80")}}, port: 81, take: true},
+			{name: "excluded endpoint, IPv6", p: Plan{ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("[fd91:2::2]:80")}}, port: 80, v6: true},
+			{name: "other interface", p: Plan{Interfaces: []string{"wan0"}}, port: 80},
+			{name: "this interface", p: Plan{Interfaces: []string{"wan0", "lan0"}}, port: 80, take: true},
+			{name: "other family", p: Plan{Families: IPv4}, port: 80, v6: true},
+			{name: "this family", p: Plan{Families: IPv6}, port: 80, v6: true, take: true},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				c.p.Backend, c.p.ListenPort = b, proxyPort
+				h := r.apply(c.p, Resident)
+				defer h.Close()
+				dst, client := netip.AddrPortFrom(r.ServerAddr4(), c.port), r.ClientAddr4()
+				if c.v6 {
+					dst, client = netip.AddrPortFrom(r.ServerAddr6(), c.port), r.ClientAddr6()
+				}
+				want := "server"
+				if c.take {
+					want = fmt.Sprintf("proxy %s from %s", dst, client)
+				}
+				if got := r.get(r.Client, nil, dst); got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
+		}
+	})
 }
 
 func TestLeavesThisMachinesAddressesAlone(t *testing.T) {
-	r := newRig(t)
-	r.proxy()
-	r.answer(r.Gateway, nil, ":9901", func(net.Conn) string { return "admin" })
-	p := Plan{ListenPort: proxyPort}
-	h := r.apply(p, Resident)
-	admin := netip.AddrPortFrom(r.GatewayAddr4(), 9901)
-	if got := r.get(r.Client, nil, admin); got != "admin" {
-		t.Errorf("got %q, want admin", got)
-	}
-	// The listener itself can be reached: the proxy refuses such connections by
-	// OwnListener, since their local address is its own.
-	own := netip.AddrPortFrom(r.GatewayAddr4(), proxyPort)
-	if got, want := r.get(r.Client, nil, own), fmt.Sprintf("proxy %s from %s", own, r.ClientAddr4()); got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	p.IncludeLocal = true
-	if err := h.Reapply(p); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := r.get(r.Client, nil, admin), fmt.Sprintf("proxy %s from %s", admin, r.ClientAddr4()); got != want {
-		t.Errorf("include local: got %q, want %q", got, want)
-	}
-	p.ExcludeAddrPorts = []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:9901")}
-	if err := h.Reapply(p); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.get(r.Client, nil, admin); got != "admin" {
-		t.Errorf("own listener excluded: got %q, want admin", got)
-	}
+	eachBackend(t, func(t *testing.T, b Backend) {
+		r := newRig(t)
+		r.proxy()
+		r.answer(r.Gateway, nil, ":9901", func(net.Conn) string { return "admin" })
+		p := Plan{Backend: b, ListenPort: proxyPort}
+		h := r.apply(p, Resident)
+		admin := netip.AddrPortFrom(r.GatewayAddr4(), 9901)
+		if got := r.get(r.Client, nil, admin); got != "admin" {
+			t.Errorf("got %q, want admin", got)
+		}
+		// The listener itself can be reached: the proxy refuses such connections by
+		// OwnListener, since their local address is its own.
+		own := netip.AddrPortFrom(r.GatewayAddr4(), proxyPort)
+		if got, want := r.get(r.Client, nil, own), fmt.Sprintf("proxy %s from %s", own, r.ClientAddr4()); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		p.IncludeLocal = true
+		if err := h.Reapply(p); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := r.get(r.Client, nil, admin), fmt.Sprintf("proxy %s from %s", admin, r.ClientAddr4()); got != want {
+			t.Errorf("include local: got %q, want %q", got, want)
+		}
+		p.ExcludeAddrPorts = []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:9901")}
+		if err := h.Reapply(p); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.get(r.Client, nil, admin); got != "admin" {
+			t.Errorf("own listener excluded: got %q, want admin", got)
+		}
+	})
 }
 
 // echo is a connection that one side opened and the other echoes.
@@ -238,69 +242,71 @@ func TestRepliesToSpoofedClientsComeBack(t *testing.T) {
 }
 
 func TestTakesLocalProgramsButNotItself(t *testing.T) {
-	r := newRig(t, 22, 80, 81)
-	r.proxy()
-	r.answer(r.Gateway, nil, ":9901", func(net.Conn) string { return "admin" })
-	r.echoServer(r.Server.Listen(t.Context(), nil, "tcp", ":7"))
-	before := r.state()
-	conn, err := r.Gateway.Dial(t.Context(), nil, "tcp", netip.AddrPortFrom(r.ServerAddr4(), 7).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	eachBackend(t, func(t *testing.T, b Backend) {
+		r := newRig(t, 22, 80, 81)
+		r.proxy()
+		r.answer(r.Gateway, nil, ":9901", func(net.Conn) string { return "admin" })
+		r.echoServer(r.Server.Listen(t.Context(), nil, "tcp", ":7"))
+		before := r.state()
+		conn, err := r.Gateway.Dial(t.Context(), nil, "tcp", netip.AddrPortFrom(r.ServerAddr4(), 7).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
 
-	p := Plan{ListenPort: proxyPort, Local: true, ExcludePorts: []PortRange{Port(81)}}
-	h := r.apply(p, Resident)
-	own := &net.Dialer{Control: ownMark}
-	for _, v6 := range []bool{false, true} {
-		server, from, gateway := r.ServerAddr4(), netip.MustParseAddr("10.91.2.1"), r.GatewayAddr4()
-		if v6 {
-			server, from, gateway = r.ServerAddr6(), netip.MustParseAddr("fd91:2::1"), r.GatewayAddr6()
-		}
-		dst := netip.AddrPortFrom(server, 80)
-		if got, want := r.get(r.Gateway, nil, dst), fmt.Sprintf("proxy %s from %s", dst, from); got != want {
-			t.Errorf("local program: got %q, want %q", got, want)
-		}
-		if got := r.get(r.Gateway, own, dst); got != "server" {
-			t.Errorf("own mark: got %q, want the server", got)
-		}
-		for _, port := range []uint16{22, 81} {
-			if got := r.get(r.Gateway, nil, netip.AddrPortFrom(server, port)); got != "server" {
-				t.Errorf("excluded port %d: got %q, want the server", port, got)
+		p := Plan{Backend: b, ListenPort: proxyPort, Local: true, ExcludePorts: []PortRange{Port(81)}}
+		h := r.apply(p, Resident)
+		own := &net.Dialer{Control: ownMark}
+		for _, v6 := range []bool{false, true} {
+			server, from, gateway := r.ServerAddr4(), netip.MustParseAddr("10.91.2.1"), r.GatewayAddr4()
+			if v6 {
+				server, from, gateway = r.ServerAddr6(), netip.MustParseAddr("fd91:2::1"), r.GatewayAddr6()
+			}
+			dst := netip.AddrPortFrom(server, 80)
+			if got, want := r.get(r.Gateway, nil, dst), fmt.Sprintf("proxy %s from %s", dst, from); got != want {
+				t.Errorf("local program: got %q, want %q", got, want)
+			}
+			if got := r.get(r.Gateway, own, dst); got != "server" {
+				t.Errorf("own mark: got %q, want the server", got)
+			}
+			for _, port := range []uint16{22, 81} {
+				if got := r.get(r.Gateway, nil, netip.AddrPortFrom(server, port)); got != "server" {
+					t.Errorf("excluded port %d: got %q, want the server", port, got)
+				}
+			}
+			if got := r.get(r.Gateway, nil, netip.AddrPortFrom(gateway, 9901)); got != "admin" {
+				t.Errorf("own address: got %q, want admin", got)
+			}
+			client := r.ClientAddr4()
+			if v6 {
+				client = r.ClientAddr6()
+			}
+			if got, want := r.get(r.Client, nil, dst), fmt.Sprintf("proxy %s from %s", dst, client); got != want {
+				t.Errorf("from the client: got %q, want %q", got, want)
 			}
 		}
-		if got := r.get(r.Gateway, nil, netip.AddrPortFrom(gateway, 9901)); got != "admin" {
-			t.Errorf("own address: got %q, want admin", got)
+		if got := r.get(r.Gateway, nil, netip.MustParseAddrPort("127.0.0.1:9901")); got != "admin" {
+			t.Errorf("loopback: got %q, want admin", got)
 		}
-		client := r.ClientAddr4()
-		if v6 {
-			client = r.ClientAddr6()
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := conn.Write([]byte("x")); err != nil {
+			t.Error(err)
 		}
-		if got, want := r.get(r.Client, nil, dst), fmt.Sprintf("proxy %s from %s", dst, client); got != want {
-			t.Errorf("from the client: got %q, want %q", got, want)
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			t.Errorf("connection open before Apply: %v", err)
 		}
-	}
-	if got := r.get(r.Gateway, nil, netip.MustParseAddrPort("127.0.0.1:9901")); got != "admin" {
-		t.Errorf("loopback: got %q, want admin", got)
-	}
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := conn.Write([]byte("x")); err != nil {
-		t.Error(err)
-	}
-	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
-		t.Errorf("connection open before Apply: %v", err)
-	}
-	if got := r.verify(p); got != nil {
-		t.Errorf("verify: %v", got)
-	}
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if after := r.state(); after != before {
-		t.Errorf("state after Close:\n%s\nbefore:\n%s", after, before)
-	}
-	dst := netip.AddrPortFrom(r.ServerAddr4(), 80)
-	if got := r.get(r.Gateway, nil, dst); got != "server" {
-		t.Errorf("after Close: got %q, want the server", got)
-	}
+		if got := r.verify(p); got != nil {
+			t.Errorf("verify: %v", got)
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if after := r.state(); after != before {
+			t.Errorf("state after Close:\n%s\nbefore:\n%s", after, before)
+		}
+		dst := netip.AddrPortFrom(r.ServerAddr4(), 80)
+		if got := r.get(r.Gateway, nil, dst); got != "server" {
+			t.Errorf("after Close: got %q, want the server", got)
+		}
+	})
 }

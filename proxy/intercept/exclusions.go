@@ -1,6 +1,9 @@
 package intercept
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // exclusions are the sets that say what a plan takes and leaves alone; nil means none.
 type exclusions struct {
@@ -24,27 +27,46 @@ func (pr *program) exclusions(p Plan) exclusions {
 		x.include6 = pr.cidrSet("include6", p.IncludeCIDRs, true)
 	}
 	x.ports = pr.portSet("ports", p.Ports)
-	excluded := p.ExcludePorts
-	if !p.SSH {
-		excluded = append([]PortRange{Port(sshPort)}, excluded...)
-	}
-	x.excludePorts = pr.portSet("exclude_ports", excluded)
-
-	var pairs []netip.AddrPort
-	own := []PortRange{Port(p.ListenPort)}
-	for _, a := range p.ExcludeAddrPorts {
-		if a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()); a.Addr().IsUnspecified() {
-			own = append(own, Port(a.Port()))
-		} else {
-			pairs = append(pairs, a)
-		}
-	}
-	x.endpoints4 = pr.endpointSet("exclude_endpoints4", pairs, false)
-	x.endpoints6 = pr.endpointSet("exclude_endpoints6", pairs, true)
+	x.excludePorts = pr.portSet("exclude_ports", excludedPorts(p))
+	x.endpoints4 = pr.endpointSet("exclude_endpoints4", endpoints(p, false))
+	x.endpoints6 = pr.endpointSet("exclude_endpoints6", endpoints(p, true))
 	if p.IncludeLocal {
-		x.ownPorts = pr.portSet("own_ports", own)
+		x.ownPorts = pr.portSet("own_ports", ownPorts(p))
 	}
 	return x
+}
+
+// excludedPorts are the ports that the plan leaves alone.
+func excludedPorts(p Plan) []PortRange {
+	if p.SSH {
+		return p.ExcludePorts
+	}
+	return append([]PortRange{Port(sshPort)}, p.ExcludePorts...)
+}
+
+// ownPorts are those of this machine's listeners that no plan takes.
+func ownPorts(p Plan) []PortRange {
+	own := []PortRange{Port(p.ListenPort)}
+	for _, a := range p.ExcludeAddrPorts {
+		if a.Addr().IsUnspecified() {
+			own = append(own, Port(a.Port()))
+		}
+	}
+	return own
+}
+
+// endpoints are the addresses with ports of one family that the plan leaves
+// alone, sorted, each once.
+func endpoints(p Plan, v6 bool) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, a := range p.ExcludeAddrPorts {
+		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		if !a.Addr().IsUnspecified() && a.Addr().Is6() == v6 {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, netip.AddrPort.Compare)
+	return slices.Compact(out)
 }
 
 // apply adds the rules that let unwanted first packets go.

@@ -2,6 +2,7 @@ package intercept
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -80,5 +81,39 @@ func FuzzPlan(f *testing.F) {
 				}
 			}
 		}
+	})
+}
+
+// FuzzParseSave holds the reader of iptables-save to two things: nothing that it
+// may print, others' rules included, makes it panic; and what it makes of its own
+// rules is written and read back the same.
+func FuzzParseSave(f *testing.F) {
+	for _, p := range goldenPlans() {
+		f.Add(restoreText(nil, []*iptTable{compileIPTables(p, false)}))
+	}
+	f.Add("*nat\n:POSTROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n[3:180] -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE\nCOMMIT\n")
+	f.Add("*mangle\n-A x --comment \"a \\\" b\nCOMMIT")
+	f.Fuzz(func(t *testing.T, text string) {
+		all := parseSave(text)
+		_ = planNames(all)
+		for _, table := range ours(all, DefaultName) {
+			for _, c := range table.chains {
+				for _, r := range c.rules {
+					_, _ = r.comment(), r.target()
+					if got := splitWords(r.String()); !slices.Equal(got, r.words) {
+						t.Errorf("%q is read back as %q", r.words, got)
+					}
+				}
+			}
+		}
+	})
+}
+
+// FuzzRecentFresh holds the reader of xt_recent's file to not panicking.
+func FuzzRecentFresh(f *testing.F) {
+	f.Add("src=0.0.0.0 ttl: 0 last_seen: 4303421739 oldest_pkt: 1 4303421739\nsrc=255.255.255.255 ttl: 0 last_seen: 4303421800 oldest_pkt: 1 4303421800\n", int64(34000e9))
+	f.Add("src= ttl", int64(0))
+	f.Fuzz(func(t *testing.T, text string, monotonic int64) {
+		_ = recentFresh(text, monotonic)
 	})
 }

@@ -48,7 +48,12 @@ func goldenPlans() map[string]Plan {
 }
 
 func TestRender(t *testing.T) {
+	plans := goldenPlans()
 	for name, p := range goldenPlans() {
+		p.Backend = IPTables
+		plans["iptables-"+name] = p
+	}
+	for name, p := range plans {
 		t.Run(name, func(t *testing.T) {
 			if err := p.Validate(); err != nil {
 				t.Fatal(err)
@@ -103,6 +108,64 @@ func TestTheKernelTakesEveryPlan(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// TestIPTablesTakeEveryPlan applies the golden plans with both kinds of iptables
+// and verifies them: what their own iptables-save prints is what was planned. Then
+// it loads what Render prints with iptables-restore, and verifies that.
+func TestIPTablesTakeEveryPlan(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b Backend) {
+		if b == NFT {
+			t.Skip("see TestTheKernelTakesEveryPlan")
+		}
+		for name, p := range goldenPlans() {
+			t.Run(name, func(t *testing.T) {
+				r := newRig(t)
+				before := r.state()
+				p.Sysctls, p.Backend = nil, b // eth1 is not there
+				h, err := r.tryApply(p, Installed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := r.verify(p); got != nil {
+					t.Errorf("verify: %v", got)
+				}
+				if err := h.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if after := r.state(); after != before {
+					t.Errorf("state after Close:\n%s\nbefore:\n%s", after, before)
+				}
+				r.loadIPTables(p)
+				r.on(func() error {
+					for _, f := range Verify(p) {
+						if f.Level == Problem && f.Code != "route-missing" && f.Code != "ip-rule-missing" {
+							t.Error("verify of the text:", f)
+						}
+					}
+					return nil
+				})
+			})
+		}
+	})
+}
+
+// loadIPTables loads the parts of Render that iptables-restore reads.
+func (r *rig) loadIPTables(p Plan) {
+	r.t.Helper()
+	for part := range strings.SplitSeq(p.Render(), "# ") {
+		head, text, _ := strings.Cut(part, "\n")
+		program, _, _ := strings.Cut(head, " ")
+		if program == "" {
+			continue
+		}
+		text, _, _ = strings.Cut(text, "COMMIT\n")
+		c := r.Gateway.Command(r.t.Context(), program, "--noflush")
+		c.Stdin = strings.NewReader(text + "COMMIT\n")
+		if out, err := c.CombinedOutput(); err != nil {
+			r.t.Fatalf("%s: %v\n%s", head, err, out)
+		}
 	}
 }
 

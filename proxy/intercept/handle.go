@@ -18,6 +18,7 @@ type Handle struct {
 	fw      firewall    // guarded by mu; nil once closed. A Resident nftables table belongs to it.
 	rt      *rtConn     // guarded by mu
 	sysctls sysctlFiles // guarded by mu
+	shared  []string    // set in Apply, never changed: see record.Shared
 }
 
 // Mode is how the handle's interception lives.
@@ -103,7 +104,7 @@ func (h *Handle) Close() error {
 	if err == nil && found {
 		err = h.fw.remove(h.plan.Name)
 	}
-	errs = append(errs, err)
+	errs = append(errs, err, h.fw.tidy(h.shared))
 	for _, r := range slices.Backward(h.plan.routing()) {
 		errs = append(errs, h.rt.del(r))
 	}

@@ -22,8 +22,7 @@ func (w *nftWall) list() ([]installed, error) {
 	var out []installed
 	for _, t := range tables {
 		out = append(out, installed{
-			name: strings.TrimPrefix(t.name, tablePrefix), backend: NFT, comment: t.comment,
-			owner: t.owner, mine: t.owner != 0 && t.owner == w.nf.port(),
+			name: strings.TrimPrefix(t.name, tablePrefix), backend: NFT, comment: t.comment, owner: t.owner,
 		})
 	}
 	return out, nil
@@ -71,6 +70,12 @@ func (w *nftWall) counters(name string) ([]RuleStatus, error) {
 	}
 	return out, err
 }
+
+// shared implements firewall: a table is the plan's own.
+func (w *nftWall) shared() ([]string, error) { return nil, nil }
+
+// tidy implements firewall.
+func (w *nftWall) tidy([]string) error { return nil }
 
 // close implements firewall. The tables that the connection owns go with it.
 func (w *nftWall) close() { _ = w.nf.close() }

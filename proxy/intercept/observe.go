@@ -3,7 +3,6 @@ package intercept
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -32,35 +31,7 @@ type observedRule struct {
 
 // list asks for all objects of a kind; a missing table is an empty list.
 func (c *nfConn) list(typ int, each func(*netlink.AttributeDecoder) error, attrs ...netlink.Attribute) error {
-	msgs, err := c.nl.Execute(message(typ, netlink.Dump, attrs...))
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	if err != nil {
-		return hint(err)
-	}
-	for _, m := range msgs {
-		if len(m.Data) < 4 || m.Data[0] != unix.NFPROTO_INET {
-			continue
-		}
-		ad, err := decoder(m.Data[4:])
-		if err != nil {
-			return err
-		}
-		if err := each(ad); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func decoder(b []byte) (*netlink.AttributeDecoder, error) {
-	ad, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		return nil, fmt.Errorf("decode netlink attributes: %w", err)
-	}
-	ad.ByteOrder = binary.BigEndian
-	return ad, nil
+	return c.listOf(unix.NFPROTO_INET, typ, each, attrs...)
 }
 
 // tables lists the tables of family inet whose name begins with "weir-".

@@ -1,6 +1,7 @@
 package intercept
 
 import (
+	"fmt"
 	"net/netip"
 )
 
@@ -83,10 +84,29 @@ type Backend uint8
 const (
 	// NFT is nftables, by netlink: no external program is run. The default.
 	NFT Backend = iota
+	// IPTables is the program iptables-restore that is installed, of either kind.
+	IPTables
+	// IPTablesNFT is the kind that keeps its rules in nftables.
+	IPTablesNFT
+	// IPTablesLegacy is the kind of old, with tables of its own in the kernel.
+	IPTablesLegacy
 )
 
-// String is the word of the configuration: "nft".
-func (b Backend) String() string { return "nft" }
+// String is the word of the configuration: "nft", "iptables", "iptables-nft" or
+// "iptables-legacy".
+func (b Backend) String() string {
+	switch b {
+	case NFT:
+		return "nft"
+	case IPTables:
+		return "iptables"
+	case IPTablesNFT:
+		return "iptables-nft"
+	case IPTablesLegacy:
+		return "iptables-legacy"
+	}
+	return fmt.Sprintf("Backend(%d)", uint8(b))
+}
 
 // Plan is an interception as data. The zero value of every field but ListenPort
 // is usable. A Plan is not changed by this package.
@@ -148,8 +168,8 @@ type Plan struct {
 	Local bool `json:"local,omitempty"`
 	// Lease makes the rules take new connections only while the lease is renewed
 	// (Handle.Hold, or a guard): LeaseTime after the last renewal they pass. It is
-	// set where the kernel cannot tell by itself that nothing listens: Local and
-	// Redirect, unless OnDown is Drop.
+	// set where the kernel cannot tell by itself that nothing listens (Local, Redirect
+	// and all backends but NFT), unless OnDown is Drop.
 	Lease bool `json:"lease,omitempty"`
 	// ReplySpoofed is needed when upstream connections carry the client's own
 	// address (original_src): replies to them, on any interface, are ours.
@@ -181,7 +201,7 @@ func (p Plan) WithDefaults() Plan {
 	if p.Families == 0 {
 		p.Families = IPv4 | IPv6
 	}
-	if p.OnDown == Pass && (p.Local || p.Redirect) {
+	if p.OnDown == Pass && (p.Local || p.Redirect || p.Backend != NFT) {
 		p.Lease = true
 	}
 	return p

@@ -38,6 +38,11 @@ type record struct {
 	PID     int    `json:"pid"`
 	Plan    Plan   `json:"plan"`
 	Netns   uint64 `json:"netns"` // inode of the network namespace that was changed
+	// Started is when the process was, in the kernel's ticks since the machine's start:
+	// it tells a process from a later one of the same number.
+	Started uint64 `json:"started,omitempty"`
+	// Shared are the tables and chains that others' rules may be in, as they were before.
+	Shared []string `json:"shared,omitempty"`
 	// Sysctls are the values that were there before.
 	Sysctls []Sysctl `json:"sysctls,omitempty"`
 }

@@ -49,54 +49,52 @@ func askOriginalDst(c *net.TCPConn) (dst netip.AddrPort) {
 }
 
 func TestRedirectRewritesAndIsUndone(t *testing.T) {
-	for _, b := range testBackends(t) {
-		t.Run(b.String(), func(t *testing.T) {
-			r := newRig(t, 22, 80, 81)
-			before := r.state()
-			r.redirected()
-			p := Plan{Backend: b, ListenPort: proxyPort, Redirect: true, Local: true, ExcludePorts: []PortRange{Port(81)}}
-			h := r.apply(p, Resident)
-			for _, v6 := range []bool{false, true} {
-				server, client, gateway := r.ServerAddr4(), r.ClientAddr4(), netip.MustParseAddr("10.91.2.1")
-				if v6 {
-					server, client, gateway = r.ServerAddr6(), r.ClientAddr6(), netip.MustParseAddr("fd91:2::1")
-				}
-				for _, c := range []struct {
-					name string
-					from *netns.NS
-					d    *net.Dialer
-					port uint16
-					want string
-				}{
-					{"gateway", r.Client, nil, 80, fmt.Sprintf("proxy %s from %s", netip.AddrPortFrom(server, 80), client)},
-					{"gateway, excluded port", r.Client, nil, 81, "server"},
-					{"gateway, ssh", r.Client, nil, 22, "server"},
-					{"local", r.Gateway, nil, 80, fmt.Sprintf("proxy %s from %s", netip.AddrPortFrom(server, 80), gateway)},
-					{"local, excluded port", r.Gateway, nil, 81, "server"},
-					{"local, own socket", r.Gateway, &net.Dialer{Control: ownMark}, 80, "server"},
-				} {
-					if got := r.get(c.from, c.d, netip.AddrPortFrom(server, c.port)); got != c.want {
-						t.Errorf("%s: got %q, want %q", c.name, got, c.want)
-					}
+	eachBackend(t, func(t *testing.T, b Backend) {
+		r := newRig(t, 22, 80, 81)
+		before := r.state()
+		r.redirected()
+		p := Plan{Backend: b, ListenPort: proxyPort, Redirect: true, Local: true, ExcludePorts: []PortRange{Port(81)}}
+		h := r.apply(p, Resident)
+		for _, v6 := range []bool{false, true} {
+			server, client, gateway := r.ServerAddr4(), r.ClientAddr4(), netip.MustParseAddr("10.91.2.1")
+			if v6 {
+				server, client, gateway = r.ServerAddr6(), r.ClientAddr6(), netip.MustParseAddr("fd91:2::1")
+			}
+			for _, c := range []struct {
+				name string
+				from *netns.NS
+				d    *net.Dialer
+				port uint16
+				want string
+			}{
+				{"gateway", r.Client, nil, 80, fmt.Sprintf("proxy %s from %s", netip.AddrPortFrom(server, 80), client)},
+				{"gateway, excluded port", r.Client, nil, 81, "server"},
+				{"gateway, ssh", r.Client, nil, 22, "server"},
+				{"local", r.Gateway, nil, 80, fmt.Sprintf("proxy %s from %s", netip.AddrPortFrom(server, 80), gateway)},
+				{"local, excluded port", r.Gateway, nil, 81, "server"},
+				{"local, own socket", r.Gateway, &net.Dialer{Control: ownMark}, 80, "server"},
+			} {
+				if got := r.get(c.from, c.d, netip.AddrPortFrom(server, c.port)); got != c.want {
+					t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 				}
 			}
-			if got := r.verify(p); got != nil {
-				t.Errorf("verify: %v", got)
-			}
-			if s := r.status(DefaultName); s.Intercepted() != 4 {
-				t.Errorf("%d intercepted, want 4: %+v", s.Intercepted(), s)
-			}
-			if err := h.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if after := r.state(); after != before {
-				t.Errorf("state after Close:\n%s\nbefore:\n%s", after, before)
-			}
-			if got := r.get(r.Client, nil, netip.AddrPortFrom(r.ServerAddr4(), 80)); got != "server" {
-				t.Errorf("after Close: got %q", got)
-			}
-		})
-	}
+		}
+		if got := r.verify(p); got != nil {
+			t.Errorf("verify: %v", got)
+		}
+		if s := r.status(DefaultName); s.Intercepted() != 4 {
+			t.Errorf("%d intercepted, want 4: %+v", s.Intercepted(), s)
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if after := r.state(); after != before {
+			t.Errorf("state after Close:\n%s\nbefore:\n%s", after, before)
+		}
+		if got := r.get(r.Client, nil, netip.AddrPortFrom(r.ServerAddr4(), 80)); got != "server" {
+			t.Errorf("after Close: got %q", got)
+		}
+	})
 }
 
 // TestWithoutALeaseConnectionsPass holds every kind of rules that need a lease to

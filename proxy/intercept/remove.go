@@ -6,7 +6,7 @@ import (
 )
 
 // Remove takes away an interception by its name, in the network namespace of the
-// calling thread: the nftables table, the policy rules, the routes, and the
+// calling thread: the rules of all backends, the policy rules, the routes, and the
 // sysctls by the record in the runtime directory. A lost record does not matter:
 // the rest is found in the kernel. Removing what is not there is no error; a table
 // that a running process holds is (ErrOwned): stop that process instead.
@@ -28,18 +28,17 @@ func remove(name string) error {
 		return err
 	}
 	defer l.Close()
-	fw, err := dialFirewall(NFT)
-	if err != nil {
-		return err
-	}
-	defer fw.close()
 	rt, err := dialRT()
 	if err != nil {
 		return err
 	}
 	defer rt.close()
 
-	there, err := fw.list()
+	there, err := listAll()
+	if err != nil {
+		return err
+	}
+	rec, found, err := readRecord(name)
 	if err != nil {
 		return err
 	}
@@ -51,18 +50,32 @@ func remove(name string) error {
 			}
 			continue
 		}
-		if t.owner != 0 {
-			return fmt.Errorf("%s is %w (netlink port %d)", t, ErrOwned, t.owner)
+		if by := t.heldBy(); by != "" {
+			return fmt.Errorf("%s is %w (%s)", t, ErrOwned, by)
 		}
-		if err := fw.remove(name); err != nil {
+		if err := removeRules(t, rec, found); err != nil {
 			return err
 		}
 	}
 	errs := []error{rt.orphans(keep, nil)}
-	rec, found, err := readRecord(name)
-	errs = append(errs, err)
 	if found {
 		errs = append(errs, restoreSysctls(rec.Sysctls), removeRecord(name))
 	}
 	return errors.Join(errs...)
+}
+
+// removeRules removes the rules of one backend, and what was made for them.
+func removeRules(t installed, rec record, found bool) error {
+	fw, err := dialFirewall(t.backend)
+	if err != nil {
+		return err
+	}
+	defer fw.close()
+	if err := fw.remove(t.name); err != nil {
+		return err
+	}
+	if !found {
+		return nil // who knows what was there before
+	}
+	return fw.tidy(rec.Shared)
 }

@@ -6,12 +6,16 @@ import (
 )
 
 // Render prints what Apply does, for people and for golden tests: the table in
-// the syntax of nft(8), which nft can load, then the policy rules and routes as
+// the syntax of nft(8), which nft can load, or what iptables-restore reads, then the policy rules and routes as
 // commands of ip(8). The plan should be valid.
 func (p Plan) Render() string {
 	p = p.WithDefaults()
 	var b strings.Builder
-	compile(p).render(&b)
+	if p.Backend == NFT {
+		compile(p).render(&b)
+	} else {
+		renderIPTables(p, &b)
+	}
 	b.WriteByte('\n')
 	for _, r := range p.routing() {
 		fmt.Fprintln(&b, r)

@@ -209,6 +209,11 @@ func (r *rig) state() string {
 				fmt.Fprintf(&b, "rule %s %s\n", ru.chain, ru.comment)
 			}
 		}
+		more, err := iptablesState(nf)
+		if err != nil {
+			return err
+		}
+		b.WriteString(more)
 		for _, f := range []int{unix.AF_INET, unix.AF_INET6} {
 			rules, err := netlink.RuleList(f)
 			if err != nil {
@@ -241,6 +246,50 @@ func (r *rig) state() string {
 		return nil
 	})
 	return b.String()
+}
+
+// iptablesState is what both kinds of iptables have, in the calling thread's
+// namespace: tables and chains, and rules without their counters. Tables of
+// iptables-legacy that are empty are left out: they stay once somebody looked.
+func iptablesState(nf *nfConn) (string, error) {
+	var b strings.Builder
+	for _, v6 := range []bool{false, true} {
+		for _, kind := range []Backend{IPTablesNFT, IPTablesLegacy} {
+			tool, err := findTool(kind)
+			if err != nil {
+				continue
+			}
+			if kind == IPTablesNFT {
+				tables, err := nf.otherTables(v6)
+				if err != nil {
+					return "", err
+				}
+				chains, err := nf.otherChains(v6)
+				if err != nil {
+					return "", err
+				}
+				fmt.Fprintln(&b, v6, tables, chains)
+				if len(chains) == 0 {
+					continue
+				}
+			} else if places, err := iptPlaces(nf, true, v6); err != nil || len(places) == 0 {
+				continue
+			}
+			text, err := tool.run("", v6, "save")
+			if err != nil {
+				return "", err
+			}
+			for _, t := range parseSave(text) {
+				for _, c := range t.chains {
+					fmt.Fprintln(&b, kind, v6, t.name, c.name, c.rules)
+				}
+				for _, j := range t.jumps {
+					fmt.Fprintln(&b, kind, v6, t.name, j.chain, j)
+				}
+			}
+		}
+	}
+	return b.String(), nil
 }
 
 // sockopt makes a Control function that sets one option.
@@ -303,8 +352,27 @@ func (r *rig) until(ctx context.Context, what string, cond func() bool) {
 	}
 }
 
-// testBackends are the backends that this machine has.
+// eachBackend runs fn for every backend that this machine has.
+func eachBackend(t *testing.T, fn func(*testing.T, Backend)) {
+	t.Helper()
+	for _, b := range testBackends(t) {
+		t.Run(b.String(), func(t *testing.T) { fn(t, b) })
+	}
+}
+
+// testBackends are the backends that this machine has: with WEIR_E2E=must it has
+// all of them.
 func testBackends(t *testing.T) []Backend {
 	t.Helper()
-	return []Backend{NFT}
+	out := []Backend{NFT}
+	for _, b := range []Backend{IPTablesNFT, IPTablesLegacy} {
+		if _, err := findTool(b); err == nil {
+			out = append(out, b)
+		} else if os.Getenv("WEIR_E2E") == "must" {
+			t.Error(err)
+		} else {
+			t.Logf("not tested: %v", err)
+		}
+	}
+	return out
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/google/nftables"
 )
@@ -118,18 +117,13 @@ func (pr *program) portSet(name string, ranges []PortRange) *set {
 	return pr.newSet(name, kindPort, elems, texts)
 }
 
-func (pr *program) endpointSet(name string, pairs []netip.AddrPort, v6 bool) *set {
+func (pr *program) endpointSet(name string, pairs []netip.AddrPort) *set {
 	kind := kindEndpoint4
-	if v6 {
-		kind = kindEndpoint6
-	}
-	pairs = slices.Clone(pairs)
-	slices.SortFunc(pairs, netip.AddrPort.Compare)
 	var elems []elem
 	var texts []string
-	for _, a := range slices.Compact(pairs) {
-		if a.Addr().Is6() != v6 {
-			continue
+	for _, a := range pairs {
+		if a.Addr().Is6() {
+			kind = kindEndpoint6
 		}
 		key := binary.BigEndian.AppendUint16(a.Addr().AsSlice(), a.Port())
 		elems = append(elems, elem{key: append(key, 0, 0)})

@@ -9,8 +9,10 @@ import (
 type Status struct {
 	// Name is the plan's name.
 	Name string `json:"name"`
-	// Active is whether its table is there: packets are being intercepted.
+	// Active is whether its rules are there: packets are being intercepted.
 	Active bool `json:"active"`
+	// Backend is what holds them; "iptables" is told as which kind it is.
+	Backend string `json:"backend,omitempty"`
 	// Mode is resident if the table has an owner, else installed.
 	Mode string `json:"mode,omitempty"`
 	// Owner is the netlink port of the socket that holds a resident table.
@@ -81,21 +83,21 @@ func (s *Status) read() error {
 	if err != nil {
 		return err
 	}
-	fw, err := dialFirewall(NFT)
-	if err != nil {
-		return err
-	}
-	defer fw.close()
-	there, err := fw.list()
+	there, err := listAll()
 	if err != nil {
 		return err
 	}
 	if i := slices.IndexFunc(there, func(t installed) bool { return t.name == s.Name }); i >= 0 {
 		t := there[i]
-		s.Active, s.Comment, s.Owner, s.Mode = true, t.comment, t.owner, Installed.String()
-		if t.owner != 0 {
+		s.Active, s.Backend, s.Comment, s.Owner, s.Mode = true, t.backend.String(), t.comment, t.owner, Installed.String()
+		if t.owner != 0 || t.backend != NFT && found && rec.Mode == Resident {
 			s.Mode = Resident.String()
 		}
+		fw, err := dialFirewall(t.backend)
+		if err != nil {
+			return err
+		}
+		defer fw.close()
 		if s.Rules, err = fw.counters(s.Name); err != nil {
 			return err
 		}

@@ -93,6 +93,20 @@ func (o *OnDown) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// MarshalText writes what String says.
+func (b Backend) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads the name of a backend.
+func (b *Backend) UnmarshalText(text []byte) error {
+	for _, x := range []Backend{NFT, IPTables, IPTablesNFT, IPTablesLegacy} {
+		if string(text) == x.String() {
+			*b = x
+			return nil
+		}
+	}
+	return fmt.Errorf("%q: want nft, iptables, iptables-nft or iptables-legacy", text)
+}
+
 // MarshalText writes "resident" or "installed".
 func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 

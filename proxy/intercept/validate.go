@@ -49,6 +49,9 @@ func (p Plan) Validate() error {
 		bad("families", "%d is not a set of IPv4 and IPv6", p.Families)
 	}
 	p.validateAddrs(bad)
+	if p.Backend > IPTablesLegacy {
+		bad("backend", "%d is not a backend", p.Backend)
+	}
 	if p.Redirect && p.ReplySpoofed {
 		bad("reply_spoofed", "goes with TPROXY only: a redirected connection's replies have no way back to a borrowed address")
 	}
