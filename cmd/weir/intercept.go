@@ -32,6 +32,7 @@ type interceptFlags struct {
 	onDown                   string
 	local, ssh, replySpoofed bool
 	redirect                 bool
+	backend                  string
 	ipv4Only, ipv6Only       bool
 }
 
@@ -49,6 +50,7 @@ func (i *interceptFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&i.onDown, "intercept-on-down", "pass", "what happens to traffic while nothing listens: pass or drop")
 	f.BoolVar(&i.local, "intercept-local", false, "take connections of this machine's own programs too")
 	f.BoolVar(&i.redirect, "intercept-redirect", false, "rewrite destinations (REDIRECT) instead of handing connections over as they are (TPROXY), to a listener with the original_dst listener filter; servers then see this machine's address")
+	f.StringVar(&i.backend, "intercept-backend", "nft", "what holds the rules: nft, iptables, iptables-nft or iptables-legacy")
 	f.BoolVar(&i.ssh, "intercept-ssh", false, "take port 22 too")
 	f.BoolVar(&i.replySpoofed, "intercept-reply-spoofed", false, "needed with the original_src listener filter: replies to connections made under client addresses are ours")
 	f.BoolVar(&i.ipv4Only, "intercept-ipv4-only", false, "IPv4 only")
@@ -83,6 +85,7 @@ func (i *interceptFlags) plan(ports string) (intercept.Plan, error) {
 		note("intercept-exclude", err)
 		p.ExcludeAddrPorts = append(p.ExcludeAddrPorts, a)
 	}
+	note("intercept-backend", p.Backend.UnmarshalText([]byte(i.backend)))
 	switch i.onDown {
 	case "pass":
 	case "drop":
@@ -122,6 +125,11 @@ func (p *process) startRules() error {
 		return fmt.Errorf("intercept: %w", err)
 	}
 	p.rules.Store(h)
+	if plan.NeedsGuard(intercept.Resident) {
+		if err := startGuard(h, plan.Name); err != nil {
+			return fmt.Errorf("intercept: %w", err)
+		}
+	}
 	if err := p.holdLease(h); err != nil {
 		return fmt.Errorf("intercept: %w", err)
 	}
@@ -179,8 +187,8 @@ func (p *process) left() []netip.AddrPort {
 }
 
 func interceptCommand() *cobra.Command {
-	c := &cobra.Command{Use: "intercept", Short: "The TPROXY rules: show, install, verify, remove"}
-	c.AddCommand(planCommand(), upCommand(), statusCommand(), downCommand())
+	c := &cobra.Command{Use: "intercept", Short: "The interception rules: show, install, verify, remove"}
+	c.AddCommand(planCommand(), upCommand(), statusCommand(), guardCommand(), downCommand())
 	return c
 }
 
@@ -224,6 +232,7 @@ func upCommand() *cobra.Command {
 		Use: "up", Short: "Install rules that outlive this command; traffic flows on while nothing listens", Args: cobra.NoArgs,
 	}
 	i, ports := ruleFlags(c)
+	guard := c.Flags().Bool("guard", true, "start a guard (weir intercept guard) where the rules need one; without it, have one run as a service")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		p, err := i.full(*ports)
 		if err != nil {
@@ -234,6 +243,13 @@ func upCommand() *cobra.Command {
 			return err
 		}
 		h.Release()
+		if *guard && p.NeedsGuard(intercept.Installed) {
+			pid, err := spawnGuard(p.Name)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "guarded by process %d\n", pid)
+		}
 		fmt.Fprintf(c.OutOrStdout(), "installed %s: to port %d; undo with: weir intercept down --name %s\n", p.TableName(), p.ListenPort, p.Name)
 		return nil
 	}
@@ -262,7 +278,7 @@ func statusCommand() *cobra.Command {
 func printStatus(w io.Writer, s intercept.Status) error {
 	var findings []intercept.Finding
 	if s.Plan != nil {
-		findings = intercept.Verify(*s.Plan)
+		findings = s.Findings()
 	}
 	if err := intercept.PrintStatus(w, s, findings); err != nil {
 		return err

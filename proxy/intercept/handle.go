@@ -18,6 +18,7 @@ type Handle struct {
 	fw      firewall    // guarded by mu; nil once closed. A Resident nftables table belongs to it.
 	rt      *rtConn     // guarded by mu
 	sysctls sysctlFiles // guarded by mu
+	guard   *guardChild // guarded by mu; nil without one
 	shared  []string    // set in Apply, never changed: see record.Shared
 }
 
@@ -83,6 +84,10 @@ func (h *Handle) release() {
 	h.rt.close()
 	h.sysctls.close()
 	h.fw, h.rt, h.sysctls = nil, nil, nil
+	if h.guard != nil {
+		h.guard.end()
+		h.guard = nil
+	}
 }
 
 // Close removes everything that Apply made and restores what it changed. The

@@ -15,15 +15,26 @@ const (
 	diagV6Only       = 11 // INET_DIAG_SKV6ONLY
 	diagMessageLen   = 72 // struct inet_diag_msg
 	diagAddrOffset   = 8  // idiag_src within it
+	diagQueueOffset  = 56 // idiag_rqueue: what waits to be accepted
+	diagInodeOffset  = 68 // idiag_inode
 )
 
 // listening tells by which IP versions TCP connections to a port of the calling
-// thread's network namespace are accepted. Listeners on loopback addresses count;
-// one on the IPv6 wildcard address takes IPv4 too, unless it says otherwise.
+// thread's network namespace are accepted.
 func listening(port uint16) (f Families, err error) {
+	ls, err := listeners(port)
+	for _, l := range ls {
+		f |= l.families
+	}
+	return f, err
+}
+
+// listeners are the sockets that listen on a port. Those on loopback addresses
+// count; one on the IPv6 wildcard address takes IPv4 too, unless it says otherwise.
+func listeners(port uint16) (out []listener, err error) {
 	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
 	if err != nil {
-		return 0, fmt.Errorf("open socket diagnosis: %w", err)
+		return nil, fmt.Errorf("open socket diagnosis: %w", err)
 	}
 	defer c.Close()
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
@@ -32,13 +43,15 @@ func listening(port uint16) (f Families, err error) {
 			Data:   diagRequest(family, port),
 		})
 		if err != nil {
-			return 0, fmt.Errorf("list listening sockets: %w", err)
+			return nil, fmt.Errorf("list listening sockets: %w", err)
 		}
 		for _, m := range msgs {
-			f |= listens(m.Data)
+			if l, ok := parseListener(m.Data); ok {
+				out = append(out, l)
+			}
 		}
 	}
-	return f, nil
+	return out, nil
 }
 
 // diagRequest asks for the listeners of a port: struct inet_diag_req_v2.
@@ -49,17 +62,21 @@ func diagRequest(family byte, port uint16) []byte {
 	return append(b, make([]byte, 56-len(b))...)
 }
 
-// listens reads one answer.
-func listens(b []byte) Families {
+// parseListener reads one answer: struct inet_diag_msg and attributes.
+func parseListener(b []byte) (l listener, ok bool) {
 	if len(b) < diagMessageLen {
-		return 0
+		return l, false
 	}
+	l.waiting = binary.NativeEndian.Uint32(b[diagQueueOffset:])
+	l.inode = binary.NativeEndian.Uint32(b[diagInodeOffset:])
 	if b[0] == unix.AF_INET {
-		return IPv4
+		l.families = IPv4
+		return l, true
 	}
+	l.families = IPv6
 	ad, err := netlink.NewAttributeDecoder(b[diagMessageLen:])
 	if err != nil {
-		return IPv6
+		return l, true
 	}
 	only := false
 	for ad.Next() {
@@ -67,9 +84,8 @@ func listens(b []byte) Families {
 			only = ad.Uint8() != 0
 		}
 	}
-	addr := [16]byte(b[diagAddrOffset:])
-	if only || addr != [16]byte{} {
-		return IPv6
+	if addr := [16]byte(b[diagAddrOffset:]); !only && addr == [16]byte{} {
+		l.families |= IPv4
 	}
-	return IPv4 | IPv6
+	return l, true
 }

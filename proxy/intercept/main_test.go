@@ -12,7 +12,13 @@ import (
 // ownerEnv makes the test binary hold a resident interception until it is killed.
 const ownerEnv = "WEIR_TEST_OWNER"
 
+// guardEnv makes it guard the rules of its parent.
+const guardEnv = "WEIR_TEST_GUARD"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(guardEnv) != "" {
+		guardMain()
+	}
 	if os.Getenv(ownerEnv) != "" {
 		ownerMain() // already inside a namespace
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,9 +36,23 @@ func ownerMain() {
 	if err != nil {
 		fail(err)
 	}
-	if _, err := Apply(p, Resident); err != nil {
+	h, err := Apply(p, Resident)
+	if err != nil {
 		fail(err)
 	}
+	if p.NeedsGuard(Resident) {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), ownerEnv+"=", guardEnv+"="+h.Plan().Name+" "+fmt.Sprint(os.Getpid()))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := h.StartGuard(cmd); err != nil {
+			fail(err)
+		}
+		fmt.Println("guard", cmd.Process.Pid)
+	}
+	if err := h.Renew(); err != nil {
+		fail(err)
+	}
+	go h.Hold(context.Background(), func() bool { return true }, fail)
 	fmt.Println("ready")
 	for {
 		c, err := ln.Accept()
@@ -49,8 +64,30 @@ func ownerMain() {
 	}
 }
 
+// guardMain is the child of an owner that needs a guard.
+func guardMain() {
+	var name string
+	var parent int
+	_, err := fmt.Sscan(os.Getenv(guardEnv), &name, &parent)
+	if err == nil {
+		err = GuardParent(name, parent, os.Stdin, os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
 // startOwner runs ownerMain on the gateway and returns its process.
 func (r *rig) startOwner(p Plan) *exec.Cmd {
+	r.t.Helper()
+	c, _ := r.startGuarded(p)
+	return c
+}
+
+// startGuarded is startOwner; guard is the number of the guard's process, 0 without one.
+func (r *rig) startGuarded(p Plan) (owner *exec.Cmd, guard int) {
 	r.t.Helper()
 	b, err := json.Marshal(p)
 	if err != nil {
@@ -65,11 +102,19 @@ func (r *rig) startOwner(p Plan) *exec.Cmd {
 	if err := c.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || line != "ready\n" {
-		r.t.Fatalf("owner said %q, %v", line, err)
+	in := bufio.NewReader(out)
+	for {
+		line, err := in.ReadString('\n')
+		switch {
+		case err != nil:
+			r.t.Fatalf("owner said %q, %v", line, err)
+		case line == "ready\n":
+			return c.Cmd, guard
+		}
+		if n, err := fmt.Sscanf(line, "guard %d", &guard); n != 1 {
+			r.t.Fatalf("owner said %q, %v", line, err)
+		}
 	}
-	return c.Cmd
 }
 
 func TestKilledOwnerGivesTheTrafficBackAtOnce(t *testing.T) {

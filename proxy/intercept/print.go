@@ -106,6 +106,9 @@ func PrintStatus(w io.Writer, s Status, findings []Finding) error {
 		if s.PID != 0 {
 			fmt.Fprintf(tw, ", by process %d", s.PID)
 		}
+		if s.Guard != 0 {
+			fmt.Fprintf(tw, ", guarded by process %d", s.Guard)
+		}
 		fmt.Fprintf(tw, "\n%d connections intercepted, %d found no listener\n", s.Intercepted(), s.Missed())
 	}
 	if len(s.Rules) > 0 {

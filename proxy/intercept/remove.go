@@ -28,6 +28,12 @@ func remove(name string) error {
 		return err
 	}
 	defer l.Close()
+	return removeLocked(name, false)
+}
+
+// removeLocked is remove under the lock of the runtime directory. dead says that
+// the process that holds the rules, by the record, is known to be no more.
+func removeLocked(name string, dead bool) error {
 	rt, err := dialRT()
 	if err != nil {
 		return err
@@ -50,7 +56,7 @@ func remove(name string) error {
 			}
 			continue
 		}
-		if by := t.heldBy(); by != "" {
+		if by := t.heldBy(); by != "" && (t.owner != 0 || !dead) {
 			return fmt.Errorf("%s is %w (%s)", t, ErrOwned, by)
 		}
 		if err := removeRules(t, rec, found); err != nil {

@@ -19,6 +19,8 @@ type Status struct {
 	Owner uint32 `json:"owner,omitempty"`
 	// PID is the process that applied it, by the record; 0 when unknown.
 	PID int `json:"pid,omitempty"`
+	// Guard is the process that guards installed rules; 0 without one.
+	Guard int `json:"guard,omitempty"`
 	// Comment is the table's comment: the marks and numbers in use.
 	Comment string `json:"comment,omitempty"`
 	// Rules are the rules that count packets, in the kernel's order.
@@ -78,6 +80,20 @@ func GetStatus(name string) (Status, error) {
 	return s, nil
 }
 
+// Findings are what Verify finds of the recorded plan, and whether its guard is there.
+func (s Status) Findings() []Finding {
+	if s.Plan == nil {
+		return nil
+	}
+	found := Verify(*s.Plan)
+	if s.Active && s.Guard == 0 && s.Mode == Installed.String() && s.Plan.NeedsGuard(Installed) {
+		found = append(found, Finding{
+			"guard-missing", Problem, "no guard runs, without which nothing is intercepted: connections pass", "weir intercept guard --name " + s.Name,
+		})
+	}
+	return found
+}
+
 func (s *Status) read() error {
 	rec, found, err := readRecord(s.Name)
 	if err != nil {
@@ -105,7 +121,7 @@ func (s *Status) read() error {
 	if !found {
 		return nil
 	}
-	s.PID, s.Plan = rec.PID, &rec.Plan
+	s.PID, s.Plan, s.Guard = rec.PID, &rec.Plan, guardOf(s.Name)
 	rt, err := dialRT()
 	if err != nil {
 		return err
