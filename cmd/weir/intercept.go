@@ -34,6 +34,7 @@ type interceptFlags struct {
 	redirect                 bool
 	backend                  string
 	ipv4Only, ipv6Only       bool
+	selectFlags
 }
 
 func (i *interceptFlags) add(f *pflag.FlagSet) {
@@ -47,6 +48,7 @@ func (i *interceptFlags) add(f *pflag.FlagSet) {
 	f.Uint32Var(&i.mark, "intercept-mark", intercept.DefaultMark, "packet mark of intercepted traffic")
 	f.Uint32Var(&i.ownMark, "intercept-own-mark", intercept.DefaultOwnMark, "packet mark of our own connections; giving it marks them even without --intercept")
 	f.IntVar(&i.table, "intercept-table", intercept.DefaultTable, "route table")
+	i.selectFlags.add(f)
 	f.StringVar(&i.onDown, "intercept-on-down", "pass", "what happens to traffic while nothing listens: pass or drop")
 	f.BoolVar(&i.local, "intercept-local", false, "take connections of this machine's own programs too")
 	f.BoolVar(&i.redirect, "intercept-redirect", false, "rewrite destinations (REDIRECT) instead of handing connections over as they are (TPROXY), to a listener with the original_dst listener filter; servers then see this machine's address")
@@ -86,6 +88,7 @@ func (i *interceptFlags) plan(ports string) (intercept.Plan, error) {
 		p.ExcludeAddrPorts = append(p.ExcludeAddrPorts, a)
 	}
 	note("intercept-backend", p.Backend.UnmarshalText([]byte(i.backend)))
+	i.selectFlags.fill(&p, note)
 	switch i.onDown {
 	case "pass":
 	case "drop":

@@ -3,6 +3,8 @@ package intercept
 import (
 	"net/netip"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // exclusions are the sets that say what a plan takes and leaves alone; nil means none.
@@ -71,21 +73,29 @@ func endpoints(p Plan, v6 bool) []netip.AddrPort {
 
 // apply adds the rules that let unwanted first packets go.
 func (x exclusions) apply(c *chain, p Plan) {
-	if c.name == chainCapture {
-		c.add("own sockets", matchMark(p.OwnMark, p.MarkMask), leave())
-	}
 	if p.IncludeLocal {
 		c.add("own listeners", matchDestType("local"), matchDport(x.ownPorts, false), leave())
 	} else {
 		c.add("this machine", matchDestType("local"), leave())
 	}
 	c.add("broadcast", matchDestType("broadcast"), leave())
+	x.addresses(c, unix.IPPROTO_TCP)
+	if x.excludePorts != nil {
+		c.add("excluded port", matchDport(x.excludePorts, false), count(), leave())
+	}
+	if x.ports != nil {
+		c.add("other port", matchDport(x.ports, true), count(), leave())
+	}
+}
+
+// addresses adds the rules about destinations, with ports of that protocol.
+func (x exclusions) addresses(c *chain, proto byte) {
 	for _, s := range []*set{x.never4, x.never6} {
 		c.add("excluded", matchDaddr(s, false), count(), leave())
 	}
 	for _, s := range []*set{x.endpoints4, x.endpoints6} {
 		if s != nil {
-			c.add("excluded", matchEndpoint(s), count(), leave())
+			c.add("excluded", matchEndpoint(s, proto), count(), leave())
 		}
 	}
 	if x.restrictIncludes {
@@ -96,11 +106,5 @@ func (x exclusions) apply(c *chain, p Plan) {
 				c.add("not included", matchFamily(i == 1), count(), leave())
 			}
 		}
-	}
-	if x.excludePorts != nil {
-		c.add("excluded port", matchDport(x.excludePorts, false), count(), leave())
-	}
-	if x.ports != nil {
-		c.add("other port", matchDport(x.ports, true), count(), leave())
 	}
 }

@@ -29,7 +29,7 @@ const (
 const (
 	ip4DaddrOffset  = 16   // RFC 791 §3.1
 	ip6DaddrOffset  = 24   // RFC 8200 §3
-	tcpDportOffset  = 2    // RFC 9293 §3.1
+	dportOffset     = 2    // RFC 9293 §3.1, RFC 768
 	tcpFlagsOffset  = 13   // RFC 9293 §3.1
 	tcpFlagsOfAnSYN = 0x02 // SYN alone among the flags of tcpFlagsMask
 	tcpFlagsMask    = 0x17 // FIN, SYN, RST, ACK
@@ -44,12 +44,22 @@ func op(neg bool) (expr.CmpOp, string) {
 	return expr.CmpOpEq, ""
 }
 
-func matchL4TCP(neg bool) fragment {
+func matchL4TCP(neg bool) fragment { return matchL4(unix.IPPROTO_TCP, neg) }
+
+// matchL4 matches the transport protocol, TCP or UDP.
+func matchL4(proto byte, neg bool) fragment {
 	o, s := op(neg)
-	return fragment{"meta l4proto " + s + "tcp", []expr.Any{
+	return fragment{"meta l4proto " + s + l4Name(proto), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regA},
-		&expr.Cmp{Op: o, Register: regA, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Cmp{Op: o, Register: regA, Data: []byte{proto}},
 	}}
+}
+
+func l4Name(proto byte) string {
+	if proto == unix.IPPROTO_UDP {
+		return "udp"
+	}
+	return "tcp"
 }
 
 // matchFamily matches packets of one IP version.
@@ -178,14 +188,14 @@ func matchDport(s *set, neg bool) fragment {
 }
 
 // matchEndpoint matches destination address and port against a set of pairs.
-func matchEndpoint(s *set) fragment {
+func matchEndpoint(s *set, proto byte) fragment {
 	v6 := s.kind == kindEndpoint6
 	word, second := "ip", uint32(regAfterIP4)
 	if v6 {
 		word, second = "ip6", regAfterIP6
 	}
-	exprs := append(matchFamily(v6).exprs, matchL4TCP(false).exprs...)
-	return fragment{word + " daddr . tcp dport @" + s.name, append(exprs,
+	exprs := append(matchFamily(v6).exprs, matchL4(proto, false).exprs...)
+	return fragment{word + " daddr . " + l4Name(proto) + " dport @" + s.name, append(exprs,
 		loadDaddr(v6),
 		loadDport(second),
 		&expr.Lookup{SourceRegister: regA, SetName: s.name, SetID: s.id},
@@ -201,7 +211,7 @@ func loadDaddr(v6 bool) expr.Any {
 }
 
 func loadDport(reg uint32) expr.Any {
-	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: tcpDportOffset, Len: 2}
+	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: dportOffset, Len: 2}
 }
 
 // tproxyTo gives the packet to the transparent listener on port, of the packet's

@@ -89,7 +89,7 @@ func FuzzPlan(f *testing.F) {
 // rules is written and read back the same.
 func FuzzParseSave(f *testing.F) {
 	for _, p := range goldenPlans() {
-		f.Add(restoreText(nil, []*iptTable{compileIPTables(p, false)}))
+		f.Add(restoreText(nil, compileIPTables(p, false)))
 	}
 	f.Add("*nat\n:POSTROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n[3:180] -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE\nCOMMIT\n")
 	f.Add("*mangle\n-A x --comment \"a \\\" b\nCOMMIT")

@@ -40,6 +40,20 @@ func goldenPlans() map[string]Plan {
 		"ipv6":           {ListenPort: 15001, Families: IPv6, Mark: 1, MarkMask: 0xff, OwnMark: 2, LocalMark: 3, Table: 100, Priority: 99},
 		"redirect":       {ListenPort: 15001, Redirect: true, Interfaces: []string{"eth1"}, Ports: []PortRange{Port(80)}},
 		"redirect-local": {ListenPort: 15001, Redirect: true, Local: true, OnDown: Drop},
+		"selection": {
+			ListenPort: 15001, Local: true, Interfaces: []string{"eth1"}, UDP443: RejectUDP443,
+			IncludeMarks: []MarkMatch{{0x100, 0x100}, {7, 0xff}}, ExcludeMarks: []MarkMatch{{0x40000, 0xff0000}},
+			IncludePrograms: Programs{UIDs: []IDRange{{1000, 1999}, {33, 33}}, GIDs: []IDRange{{33, 33}, {100, 200}}, ClassIDs: []uint32{0x100001}},
+			ExcludePrograms: Programs{UIDs: []IDRange{{1500, 1500}}, ClassIDs: []uint32{0x100002}},
+		},
+		"udp443": {
+			ListenPort: 15001, UDP443: RejectUDP443, ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+			ExcludeAddrPorts: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:443")}, IncludeCIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		},
+		"redirect-selection": {
+			ListenPort: 15001, Redirect: true, Local: true, UDP443: RejectUDP443, ExcludeMarks: []MarkMatch{{1, 1}},
+			IncludePrograms: Programs{UIDs: []IDRange{{1000, 1000}}}, Families: IPv4,
+		},
 		"local": {
 			ListenPort: 15001, Local: true, Interfaces: []string{"eth1"}, ReplySpoofed: true,
 			Sysctls: []Sysctl{{"net.ipv4.conf.eth1.rp_filter", "2"}},
@@ -160,7 +174,7 @@ func (r *rig) loadIPTables(p Plan) {
 		if program == "" {
 			continue
 		}
-		text, _, _ = strings.Cut(text, "COMMIT\n")
+		text = text[:strings.LastIndex(text, "COMMIT\n")]
 		c := r.Gateway.Command(r.t.Context(), program, "--noflush")
 		c.Stdin = strings.NewReader(text + "COMMIT\n")
 		if out, err := c.CombinedOutput(); err != nil {

@@ -55,6 +55,9 @@ const (
 	iptOWant = "owant"
 	iptAgain = "again"
 	iptMark  = "mark"
+	iptFwd   = "fwd" // the chains of UDP443
+	iptUDP   = "udp"
+	iptRefus = "refus"
 )
 
 // iptNameMax is what is left of the 28 characters of a chain's name when "weir-",
@@ -89,8 +92,18 @@ type iptCompiler struct {
 	t  *iptTable
 }
 
-// compileIPTables turns a valid plan into its table of one family. It is pure.
-func compileIPTables(p Plan, v6 bool) *iptTable {
+// compileIPTables turns a valid plan into its tables of one family, which are
+// mangle or nat, and filter where QUIC is refused. It is pure.
+func compileIPTables(p Plan, v6 bool) []*iptTable {
+	out := []*iptTable{compileTake(p, v6)}
+	if p.UDP443 == RejectUDP443 {
+		out = append(out, compileRefuse(p, v6))
+	}
+	return out
+}
+
+// compileTake makes the table that takes connections.
+func compileTake(p Plan, v6 bool) *iptTable {
 	p = p.WithDefaults()
 	c := &iptCompiler{p: p, v6: v6, t: &iptTable{name: "mangle"}}
 	if p.Redirect {
@@ -204,6 +217,9 @@ func (c *iptCompiler) exclusions(ch *iptChain, includeLocal bool, ports, to stri
 	ret := words("-j", "RETURN")
 	if strings.HasSuffix(ch.name, "-"+iptCap) {
 		c.add(ch, "own sockets", "-m", "mark", "--mark", markText(p.OwnMark, p.MarkMask), "-j", "RETURN")
+		ch = c.narrow(ch, false)
+	} else {
+		ch = c.narrow(ch, true)
 	}
 	local := words("-m", "addrtype", "--dst-type", "LOCAL")
 	if includeLocal {
@@ -216,22 +232,29 @@ func (c *iptCompiler) exclusions(ch *iptChain, includeLocal bool, ports, to stri
 	if !c.v6 {
 		c.add(ch, "broadcast", concat(words("-m", "addrtype", "--dst-type", "BROADCAST"), ret)...)
 	}
-	for _, d := range c.cidrs(append(neverTaken(), p.ExcludeCIDRs...)) {
+	c.addresses(ch, "tcp", "wanted", ports)
+	c.ports(c.chain(ports), to)
+}
+
+// addresses lets go what has an unwanted destination, and sends the rest to the
+// chain of that name.
+func (c *iptCompiler) addresses(ch *iptChain, proto, wanted, to string) {
+	ret := words("-j", "RETURN")
+	for _, d := range c.cidrs(append(neverTaken(), c.p.ExcludeCIDRs...)) {
 		c.add(ch, "excluded", concat(d, ret)...)
 	}
-	for _, a := range endpoints(p, c.v6) {
+	for _, a := range endpoints(c.p, c.v6) {
 		d := netip.PrefixFrom(a.Addr(), a.Addr().BitLen()).String()
-		c.add(ch, "excluded", "-d", d, "-p", "tcp", "-m", "tcp", "--dport", strconv.Itoa(int(a.Port())), "-j", "RETURN")
+		c.add(ch, "excluded", "-d", d, "-p", proto, "-m", proto, "--dport", strconv.Itoa(int(a.Port())), "-j", "RETURN")
 	}
-	if len(p.IncludeCIDRs) > 0 {
-		for _, d := range c.cidrs(p.IncludeCIDRs) {
-			c.add(ch, "included", concat(d, c.to("-g", ports))...)
-		}
-		c.add(ch, "not included", ret...)
-	} else {
-		c.add(ch, "wanted", c.to("-g", ports)...)
+	if len(c.p.IncludeCIDRs) == 0 {
+		c.add(ch, wanted, c.to("-g", to)...)
+		return
 	}
-	c.ports(c.chain(ports), to)
+	for _, d := range c.cidrs(c.p.IncludeCIDRs) {
+		c.add(ch, "included", concat(d, c.to("-g", to))...)
+	}
+	c.add(ch, "not included", ret...)
 }
 
 // ports looks at the destination port.

@@ -65,7 +65,7 @@ func renderIPTables(p Plan, b *strings.Builder) {
 		cmd string
 	}{{IPv4, false, "iptables"}, {IPv6, true, "ip6tables"}} {
 		if p.Families&x.of != 0 {
-			fmt.Fprintf(b, "# %s-restore --noflush\n%s", strings.Replace(p.Backend.String(), "iptables", x.cmd, 1), restoreText(nil, []*iptTable{compileIPTables(p, x.v6)}))
+			fmt.Fprintf(b, "# %s-restore --noflush\n%s", strings.Replace(p.Backend.String(), "iptables", x.cmd, 1), restoreText(nil, compileIPTables(p, x.v6)))
 		}
 	}
 }

@@ -15,19 +15,30 @@ func (w *iptWall) compare(v *verifier) error {
 		if err != nil {
 			return err
 		}
-		v.compareIPTables(w.tool.program(v6, "save"), compileIPTables(v.p, v6), all)
+		want := compileIPTables(v.p, v6)
+		v.foreignIPTables(w.tool.program(v6, "save"), want, all)
+		for _, t := range want {
+			v.compareIPTables(w.tool.program(v6, "save"), t, all)
+		}
 	}
 	return nil
 }
 
-// compareIPTables compares the planned table with what tool prints.
+// foreignIPTables looks for chains of the plan in tables that it does not use.
+func (v *verifier) foreignIPTables(tool string, want, all []*iptTable) {
+	for _, t := range ours(all, v.p.Name) {
+		if !slices.ContainsFunc(want, func(w *iptTable) bool { return w.name == t.name }) {
+			v.add("chain-foreign", Problem, fixReapply, "%s: table %s has chains of %q, whose plan is in %s", tool, t.name, v.p.Name, want[0].name)
+		}
+	}
+}
+
+// compareIPTables compares a planned table with what tool prints.
 func (v *verifier) compareIPTables(tool string, want *iptTable, all []*iptTable) {
 	var got *iptTable
 	for _, t := range ours(all, v.p.Name) {
 		if t.name == want.name {
 			got = t
-		} else {
-			v.add("chain-foreign", Problem, fixReapply, "%s: table %s has chains of %q, whose plan is in %s", tool, t.name, v.p.Name, want.name)
 		}
 	}
 	if got == nil {

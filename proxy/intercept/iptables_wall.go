@@ -54,13 +54,16 @@ func (w *iptWall) observed(v6 bool) (out []*iptTable, err error) {
 	return out, err
 }
 
+// iptTables are the tables in which there may be rules of ours.
+func iptTables() []string { return []string{"mangle", "nat", "filter"} }
+
 // iptPlaces are the tables of one kind and family in which there may be rules of
 // ours, found without running a program.
 func iptPlaces(nf *nfConn, legacy, v6 bool) (out []string, err error) {
 	if !legacy {
 		chains, err := nf.otherChains(v6)
 		for _, c := range chains {
-			if (c.table == "mangle" || c.table == "nat") && strings.HasPrefix(c.name, tablePrefix) && !slices.Contains(out, c.table) {
+			if slices.Contains(iptTables(), c.table) && strings.HasPrefix(c.name, tablePrefix) && !slices.Contains(out, c.table) {
 				out = append(out, c.table)
 			}
 		}
@@ -78,7 +81,7 @@ func iptPlaces(nf *nfConn, legacy, v6 bool) (out []string, err error) {
 		return nil, fmt.Errorf("list tables of iptables-legacy: %w", err)
 	}
 	for t := range strings.FieldsSeq(string(b)) {
-		if t == "mangle" || t == "nat" {
+		if slices.Contains(iptTables(), t) {
 			out = append(out, t)
 		}
 	}
@@ -113,7 +116,7 @@ func (w *iptWall) replace(p Plan, _ Mode, _ bool) error {
 			was := ours(all, p.Name)
 			var want []*iptTable
 			if p.takes(v6) {
-				want = append(want, compileIPTables(p, v6))
+				want = compileIPTables(p, v6)
 			}
 			if len(was) == 0 && len(want) == 0 {
 				continue
@@ -203,7 +206,7 @@ func (w *iptWall) tidy(before []string) error {
 	for _, v6 := range []bool{false, true} {
 		chains, err := w.nf.otherChains(v6)
 		errs = append(errs, err)
-		for _, table := range []string{"mangle", "nat"} {
+		for _, table := range iptTables() {
 			for _, c := range chains {
 				if c.table == table && c.base && !c.drops && !slices.Contains(before, sharedName(v6, table, c.name)) {
 					errs = append(errs, w.nf.dropEmpty(v6, table, c.name))
@@ -256,7 +259,13 @@ func countedChain(end string) string {
 		return chainDivert
 	case iptMark:
 		return chainMark
-	case iptOut, iptOWant, iptAgain:
+	case iptRefus:
+		return chainRefuse
+	case iptFwd, iptFwd + "i", iptFwd + "m", iptFwd + "im":
+		return chainForward
+	case iptUDP, iptUDP + "p", iptUDP + "m", iptUDP + "pm":
+		return chainOutputUDP
+	case iptOut, iptOut + "p", iptOut + "m", iptOut + "pm", iptOWant, iptAgain:
 		return chainOutput
 	}
 	return chainCapture
@@ -264,5 +273,8 @@ func countedChain(end string) string {
 
 // countedComments are those of the rules that nftables counts.
 func countedComments() []string {
-	return []string{commentIntercepted, commentMissed, "of our sockets", "local program", "excluded", "not included", "excluded port", "other port"}
+	return []string{
+		commentIntercepted, commentMissed, "of our sockets", "local program", "excluded", "not included", "excluded port", "other port",
+		"excluded mark", "other mark", "excluded program", "other program", commentRefused, "other interface",
+	}
 }

@@ -43,8 +43,11 @@ func (c *iptCompiler) add(ch *iptChain, comment string, w ...string) {
 }
 
 // jump adds the way from a chain of the kernel's to ours.
-func (c *iptCompiler) jump(from, end string) {
-	c.t.jumps = append(c.t.jumps, iptRule{chain: from, words: withComment("weir "+c.p.Name, concat(words("-p", "tcp"), c.to("-j", end)))})
+func (c *iptCompiler) jump(from, end string) { c.jumpWith(from, end, "-p", "tcp") }
+
+// jumpWith is jump for packets that match.
+func (c *iptCompiler) jumpWith(from, end string, match ...string) {
+	c.t.jumps = append(c.t.jumps, iptRule{chain: from, words: withComment("weir "+c.p.Name, concat(match, c.to("-j", end)))})
 }
 
 // withComment puts the comment before the target.

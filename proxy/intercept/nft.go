@@ -31,6 +31,9 @@ func (w *nftWall) list() ([]installed, error) {
 // replace implements firewall, in one transaction.
 func (w *nftWall) replace(p Plan, mode Mode, old bool) error {
 	pr := compile(p)
+	if err := pr.locate(); err != nil {
+		return err
+	}
 	msgs, err := pr.messages(mode == Resident)
 	if err != nil {
 		return err
@@ -84,6 +87,9 @@ func (w *nftWall) close() { _ = w.nf.close() }
 func (w *nftWall) compare(v *verifier) error {
 	nf := w.nf
 	pr := compile(v.p)
+	if err := pr.locate(); err != nil {
+		v.add("cgroup-missing", Problem, "apply the plan again when it is there", "%v: rules that name it match nothing", err)
+	}
 	t, ok, err := nf.table(pr.table)
 	if err != nil {
 		return err

@@ -155,11 +155,26 @@ type Plan struct {
 	// ExcludeAddrPorts are destinations left alone: control plane, admin, own
 	// listeners. An unspecified address means this machine's own addresses.
 	ExcludeAddrPorts []netip.AddrPort `json:"exclude_addr_ports,omitempty"`
+	// IncludeMarks, when not empty, are the only packet marks whose connections are
+	// taken: of packets that enter, as earlier hooks or another program's rules have
+	// marked them, and of local programs' sockets (SO_MARK).
+	IncludeMarks []MarkMatch `json:"include_marks,omitempty"`
+	// ExcludeMarks are packet marks whose connections are left alone.
+	ExcludeMarks []MarkMatch `json:"exclude_marks,omitempty"`
+	// IncludePrograms, when it names any, are the only programs of this machine whose
+	// connections are taken. It needs Local.
+	IncludePrograms Programs `json:"include_programs,omitzero"`
+	// ExcludePrograms are programs of this machine whose connections are left alone.
+	// It needs Local.
+	ExcludePrograms Programs `json:"exclude_programs,omitzero"`
 	// SSH takes port 22 too; without it that port is left alone.
 	SSH bool `json:"ssh,omitempty"`
 	// IncludeLocal takes connections to this machine's own addresses too, but for
 	// the listener's port.
 	IncludeLocal bool `json:"include_local,omitempty"`
+
+	// UDP443 says what becomes of QUIC to destinations whose TCP port 443 is taken.
+	UDP443 UDP443 `json:"udp_443,omitempty"`
 
 	// OnDown says what happens while nothing listens on ListenPort.
 	OnDown OnDown `json:"on_down,omitempty"`

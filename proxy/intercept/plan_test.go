@@ -45,6 +45,24 @@ func TestValidateNamesEveryWrongField(t *testing.T) {
 			Plan{ListenPort: 1, Sysctls: []Sysctl{{"kernel.panic", "1"}, {"net.//.x", "1"}, {"net.ipv4.ip_forward", " "}, {"net.ipv4.conf.eth0/1.rp_filter", "0"}}},
 			[]string{"sysctls[0].key: ", "sysctls[1].key: ", "sysctls[2].value: "},
 		},
+		{
+			"programs without local",
+			Plan{ListenPort: 1, IncludePrograms: Programs{UIDs: []IDRange{{2, 1}}}, ExcludePrograms: Programs{Cgroups: []string{"a"}}},
+			[]string{"include_programs: needs local", "include_programs.uids[0]: 2-1", "exclude_programs: needs local"},
+		},
+		{
+			"cgroups",
+			Plan{ListenPort: 1, Local: true, OnDown: Drop, IncludePrograms: Programs{GIDs: []IDRange{{2, 1}}, Cgroups: []string{"", "/a", "a/../b", "a\"", "a//b", `system-a\x2db.slice`}}},
+			[]string{"include_programs.gids[0]", "include_programs.cgroups[0]", "include_programs.cgroups[1]", "include_programs.cgroups[2]", "include_programs.cgroups[3]", "include_programs.cgroups[4]"},
+		},
+		{
+			"marks",
+			Plan{ListenPort: 1, IncludeMarks: []MarkMatch{{1, 0}, {2, 1}, {0x1000, 0xffff}}, ExcludeMarks: []MarkMatch{{0, 0xffff}, {3, 1}}},
+			[]string{"include_marks[0]", "include_marks[1]", "include_marks[2]: 0x1000/0xffff has bits of mark_mask", "exclude_marks[1]"},
+		},
+		{"udp_443", Plan{ListenPort: 1, UDP443: 2}, []string{"udp_443: 2"}},
+		{"udp_443 of what is not taken", Plan{ListenPort: 1, UDP443: RejectUDP443, Ports: []PortRange{Port(80)}}, []string{"udp_443: TCP port 443"}},
+		{"udp_443 of what is excluded", Plan{ListenPort: 1, UDP443: RejectUDP443, ExcludePorts: []PortRange{{1, 443}}}, []string{"udp_443: TCP port 443"}},
 		{"on_down", Plan{ListenPort: 1, OnDown: 2}, []string{"on_down: 2"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

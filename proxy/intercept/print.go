@@ -33,6 +33,12 @@ func (p Plan) summary() string {
 	if len(p.IncludeCIDRs) > 0 {
 		line("only to", "%s", strings.Trim(fmt.Sprint(p.IncludeCIDRs), "[]"))
 	}
+	if g := p.IncludePrograms.words(); len(g) > 0 {
+		line("only of", "%s", strings.Join(g, ", "))
+	}
+	if len(p.IncludeMarks) > 0 {
+		line("only marked", "%s", strings.Trim(fmt.Sprint(p.IncludeMarks), "[]"))
+	}
 	not := []string{"loopback, link-local, multicast and broadcast addresses"}
 	if !p.IncludeLocal {
 		not = append(not, "this machine's own addresses")
@@ -49,7 +55,14 @@ func (p Plan) summary() string {
 	for _, a := range p.ExcludeAddrPorts {
 		not = append(not, a.String())
 	}
+	not = append(not, p.ExcludePrograms.words()...)
+	for _, m := range p.ExcludeMarks {
+		not = append(not, "mark "+m.String())
+	}
 	line("leaves alone", "%s; sockets with mark %#x", strings.Join(not, ", "), p.OwnMark)
+	if p.UDP443 == RejectUDP443 {
+		line("udp 443", "reject: clients of QUIC fall back to TCP")
+	}
 	if p.OnDown == Drop {
 		line("when down", "drop: connections fail while nothing listens")
 	} else {
@@ -60,6 +73,23 @@ func (p Plan) summary() string {
 	}
 	line("undo", "weir intercept down --name %s", p.Name)
 	return b.String()
+}
+
+// words are the programs, each with its kind.
+func (g Programs) words() (out []string) {
+	for _, r := range g.UIDs {
+		out = append(out, "user "+r.String())
+	}
+	for _, r := range g.GIDs {
+		out = append(out, "group "+r.String())
+	}
+	for _, c := range g.Cgroups {
+		out = append(out, "cgroup "+c)
+	}
+	for _, id := range g.ClassIDs {
+		out = append(out, fmt.Sprintf("class %x:%x", id>>16, id&0xffff))
+	}
+	return out
 }
 
 func portsText(ranges []PortRange, none string) string {

@@ -28,7 +28,7 @@ func golden(t *testing.T, file, got string) {
 
 func TestPrintPlanSummarises(t *testing.T) {
 	var b bytes.Buffer
-	for _, name := range []string{"default", "ports", "exclusions", "ipv4", "ipv6", "local"} {
+	for _, name := range []string{"default", "ports", "exclusions", "ipv4", "ipv6", "local", "selection"} {
 		p := goldenPlans()[name]
 		b.WriteString(p.summary() + "\n")
 		var whole bytes.Buffer

@@ -14,6 +14,7 @@ type program struct {
 	sets    []*set
 	lease   *set // among sets; nil when the plan needs none
 	chains  []*chain
+	cgroups []located // see locate
 }
 
 // chain is a chain and its rules; a base chain has a hook.
@@ -86,9 +87,15 @@ func compile(p Plan) *program {
 	}
 	if p.Redirect {
 		pr.compileRedirect(p, x)
-		return pr
+	} else {
+		pr.compileTPROXY(p, x)
 	}
+	pr.compileUDP443(p, x)
+	return pr
+}
 
+// compileTPROXY makes the chains of a plan that keeps destinations.
+func (pr *program) compileTPROXY(p Plan, x exclusions) {
 	pre := &chain{name: chainPrerouting, hook: &hook{nftables.ChainTypeFilter, *nftables.ChainHookPrerouting, "prerouting", priorityMangle}}
 	pre.onlyTCP(p.Families)
 	if p.Local {
@@ -113,10 +120,6 @@ func compile(p Plan) *program {
 	divert.add("no connection", matchListener(p.ListenPort), leave())
 	divert.add("of our sockets", matchSocket(), setMark(p.Mark, p.MarkMask), count(), accept())
 
-	capture := &chain{name: chainCapture}
-	x.apply(capture, p)
-	capture.add("wanted", goTo(chainTake))
-
 	take := &chain{name: chainTake}
 	if pr.lease != nil {
 		take.add(commentMissed, matchNoLease(pr.lease), count(), leave())
@@ -128,18 +131,33 @@ func compile(p Plan) *program {
 		take.add(commentMissed, count(), leave())
 	}
 
-	// A chain must exist before a rule names it: leaves first.
-	pr.chains = []*chain{take, divert, capture}
+	pr.chains = []*chain{take, divert}
+	pr.captureChain(p, x)
 	if p.Local {
-		pr.chains = append(pr.chains, pr.markChain(p), outputChain(p, x))
+		pr.chains = append(pr.chains, pr.markChain(p))
+		pr.outputChain(p, x)
 	}
 	pr.chains = append(pr.chains, pre)
-	return pr
+}
+
+// captureChain decides about first packets that enter.
+func (pr *program) captureChain(p Plan, x exclusions) {
+	capture := &chain{name: chainCapture}
+	capture.add("own sockets", matchMark(p.OwnMark, p.MarkMask), leave())
+	last := pr.narrow(capture, p, false)
+	x.apply(last, p)
+	last.add("wanted", goTo(chainTake))
+	pr.chains = append(pr.chains, capture)
 }
 
 // onlyTCP adds the rules that let go what no plan of these families takes.
 func (c *chain) onlyTCP(f Families) {
 	c.add("not tcp", matchL4TCP(true), leave())
+	c.onlyFamilies(f)
+}
+
+// onlyFamilies adds the rule that lets the other IP version go.
+func (c *chain) onlyFamilies(f Families) {
 	switch f {
 	case IPv4:
 		c.add("not ipv4", matchFamily(true), leave())
@@ -161,7 +179,7 @@ func (c *chain) firstPackets(p Plan) {
 
 // outputChain handles what programs of this machine send. Type route: the packet
 // is routed again when its mark changed.
-func outputChain(p Plan, x exclusions) *chain {
+func (pr *program) outputChain(p Plan, x exclusions) {
 	out := &chain{name: chainOutput, hook: &hook{nftables.ChainTypeRoute, *nftables.ChainHookOutput, "output", priorityMangle}}
 	out.onlyTCP(p.Families)
 	out.add("own sockets", matchMark(p.OwnMark, p.MarkMask), leave())
@@ -170,9 +188,10 @@ func outputChain(p Plan, x exclusions) *chain {
 	// A local program that asks for a local address never leaves the machine:
 	// there is nothing to intercept, whatever IncludeLocal says.
 	p.IncludeLocal = false
-	x.apply(out, p)
-	out.add("wanted", goTo(chainMark))
-	return out
+	last := pr.narrow(out, p, true)
+	x.apply(last, p)
+	last.add("wanted", goTo(chainMark))
+	pr.chains = append(pr.chains, out)
 }
 
 // markChain sends a local program's connection over lo, where take gets it.

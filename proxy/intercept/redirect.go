@@ -21,24 +21,22 @@ func (pr *program) compileRedirect(p Plan, x exclusions) {
 	}
 	take.add(commentIntercepted, redirectTo(p.ListenPort))
 
-	capture := &chain{name: chainCapture}
-	x.apply(capture, p)
-	capture.add("wanted", goTo(chainTake))
-
 	pre := base(chainPrerouting, *nftables.ChainHookPrerouting)
 	pre.add("loopback", matchIngress("lo"), leave())
 	pre.add("opened before", matchNotSYN(), leave())
 	pre.firstPackets(p)
 
-	pr.chains = []*chain{take, capture}
+	pr.chains = []*chain{take}
+	pr.captureChain(p, x)
 	if p.Local {
 		out := base(chainOutput, *nftables.ChainHookOutput)
 		out.add("own sockets", matchMark(p.OwnMark, p.MarkMask), leave())
 		out.add("opened before", matchNotSYN(), leave())
 		q := p
 		q.IncludeLocal = false // as in outputChain
-		x.apply(out, q)
-		out.add("wanted", goTo(chainTake))
+		last := pr.narrow(out, p, true)
+		x.apply(last, q)
+		last.add("wanted", goTo(chainTake))
 		pr.chains = append(pr.chains, out)
 	}
 	pr.chains = append(pr.chains, pre)

@@ -46,6 +46,78 @@ func TestParseCIDRs(t *testing.T) {
 	}
 }
 
+func TestParseIDs(t *testing.T) {
+	names := func(n string) (uint32, error) {
+		if n == "www-data" {
+			return 33, nil
+		}
+		return 0, fmt.Errorf("no user %s", n)
+	}
+	for _, c := range []struct{ in, want string }{
+		{"", "[]"},
+		{"0", "[0]"},
+		{"1000, 2000-2999,www-data", "[1000 2000-2999 33]"},
+		{"4294967295", "[4294967295]"},
+		{"4294967296", "error"},
+		{"2-1", "error"},
+		{"2-", "error"},
+		{"-2", "error"},
+		{"nobody", "error"},
+	} {
+		got, err := ParseIDs(c.in, names)
+		s := fmt.Sprint(got)
+		if err != nil {
+			s = "error"
+		}
+		if s != c.want {
+			t.Errorf("%q: got %s (%v), want %s", c.in, s, err, c.want)
+		}
+	}
+}
+
+func TestParseMarks(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"", "[]"},
+		{"7,0x100/0x100", "[0x7/0xffffffff 0x100/0x100]"},
+		{"0/0xff", "[0x0/0xff]"},
+		{"0x100000000", "error"},
+		{"2/1", "error"},
+		{"0/0", "error"},
+		{"x", "error"},
+		{"1/", "error"},
+	} {
+		got, err := ParseMarks(c.in)
+		s := fmt.Sprint(got)
+		if err != nil {
+			s = "error"
+		}
+		if s != c.want {
+			t.Errorf("%q: got %s (%v), want %s", c.in, s, err, c.want)
+		}
+	}
+}
+
+func TestParseCgroup(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"/system.slice/a.service/", "[cgroup system.slice/a.service]"},
+		{"10:1", "[class 10:1]"},
+		{"1:0", "[class 1:0]"},
+		{":1", "error"},
+		{"10000:1", "error"},
+		{"a:g", "error"},
+	} {
+		var g Programs
+		err := g.ParseCgroup(c.in)
+		s := fmt.Sprint(g.words())
+		if err != nil {
+			s = "error"
+		}
+		if s != c.want {
+			t.Errorf("%q: got %s (%v), want %s", c.in, s, err, c.want)
+		}
+	}
+}
+
 func TestPlanAndRecordSurviveJSON(t *testing.T) {
 	for name, p := range goldenPlans() {
 		want := record{Version: 1, Mode: Installed, Plan: p.WithDefaults()}

@@ -52,6 +52,13 @@ func (p Plan) Validate() error {
 	if p.Backend > IPTablesLegacy {
 		bad("backend", "%d is not a backend", p.Backend)
 	}
+	p.validatePrograms(bad)
+	switch {
+	case p.UDP443 > RejectUDP443:
+		bad("udp_443", "%d is neither pass nor reject", p.UDP443)
+	case p.UDP443 == RejectUDP443 && !p.takesQUICPort():
+		bad("udp_443", "TCP port %d is left alone: clients would not fall back to what is intercepted", quicPort)
+	}
 	if p.Redirect && p.ReplySpoofed {
 		bad("reply_spoofed", "goes with TPROXY only: a redirected connection's replies have no way back to a borrowed address")
 	}
