@@ -89,6 +89,18 @@ type TerminalFilter interface {
 	ServeConn(c *conn.Conn) error
 }
 
+// An AheadOpener is a terminal filter that can open its upstream connection while the client's first bytes are waited for.
+type AheadOpener interface {
+	// OpenAhead begins to connect to the original destination of c, if that is where the filter takes c whatever its
+	// client says; nil if it is not. It does not block. woken is called once, by another goroutine, when the server
+	// speaks or ends the connection before Settle.
+	OpenAhead(c *conn.Conn, woken func()) conn.Ahead
+}
+
+// A Looker is a listener filter that only looks at bytes: without any it changes nothing of the connection, and asks for
+// nothing to be refused. A destination may be connected to while it waits.
+type Looker interface{ OnlyLooks() }
+
 // An AccessLogger writes one entry for a finished stream, or for a finished
 // connection when s is nil.
 type AccessLogger interface {

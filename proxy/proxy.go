@@ -30,6 +30,7 @@ import (
 	"github.com/weirproxy/weir/proxy/hcm/recent"
 	"github.com/weirproxy/weir/proxy/layers"
 	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/listener/speakers"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -69,7 +70,8 @@ type Proxy struct {
 	secrets *secrets
 	layers  *layers.Loader
 
-	recent *recent.Ring // set in New, never changed
+	recent   *recent.Ring    // set in New, never changed
+	speakers *speakers.Table // set in New, never changed
 
 	ids    atomic.Uint64 // numbers connections
 	limit  *listener.Limit
@@ -124,8 +126,8 @@ func New(o Options) (*Proxy, error) {
 	}
 	root := o.Stats.Scope("")
 	p := &Proxy{
-		recent: recent.New(),
-		o:      o, log: o.Log, scope: root, watcher: w, loops: loops,
+		recent: recent.New(), speakers: speakers.New(speakers.DefaultSize, speakers.DefaultTTL),
+		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
 		layers: layers.New(layers.Options{Log: o.Log, Stats: root, Layers: o.Layers, Registry: o.Runtime}),
@@ -148,6 +150,9 @@ func (p *Proxy) Runtime() *layers.Loader { return p.layers }
 
 // Recent is a sample of the latest requests.
 func (p *Proxy) Recent() *recent.Ring { return p.recent }
+
+// Speakers are the servers that are known to speak first.
+func (p *Proxy) Speakers() *speakers.Table { return p.speakers }
 
 // Snapshot is the configuration in force.
 func (p *Proxy) Snapshot() *config.Snapshot { return p.snapshot.Load() }

@@ -38,6 +38,7 @@ func Decode(p *listenerv3.Listener, ctx *extension.Context) (*Listener, error) {
 		ContinueOnTimeout: p.GetContinueOnListenerFiltersTimeout(),
 		BufferLimit:       fielderr.Uint32(p.GetPerConnectionBufferLimitBytes(), defaultBufferLimit),
 		StatPrefix:        p.GetStatPrefix(),
+		Sniffing:          decodeSniffing(&l, p.GetMetadata()),
 	}
 	switch p.GetTrafficDirection() {
 	case corev3.TrafficDirection_INBOUND:

@@ -32,6 +32,7 @@ type Listener struct {
 	Filters           []ListenerFilter // with original_dst and tls_inspector where Envoy adds them itself
 	FiltersTimeout    time.Duration    // default 15 s; 0 waits for ever
 	ContinueOnTimeout bool             // else the connection is closed
+	Sniffing          Sniffing         // of metadata, beyond Envoy's fields
 
 	Selector *Selector // over Chains and Default
 	Chains   []*FilterChain

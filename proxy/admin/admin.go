@@ -34,6 +34,7 @@ import (
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/explain/dryrun"
 	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/listener/speakers"
 	"github.com/weirproxy/weir/proxy/logging"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -47,6 +48,7 @@ type Source interface {
 	Listeners() []proxy.ListenerInfo
 	Secrets() []proxy.SecretInfo
 	Recent() *recent.Ring
+	Speakers() *speakers.Table
 }
 
 // DrainOptions say how listeners are drained (Envoy: POST /drain_listeners).

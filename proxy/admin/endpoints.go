@@ -101,6 +101,10 @@ func endpoints() []endpoint {
 		{"/runtime_modify", post, "Adds or modifies runtime values as passed in query parameters. To delete a previously added key, use an " +
 			"empty string as the value. Note that deletion only applies to overrides added via this endpoint; values loaded from disk can " +
 			"be modified via override but not deleted. E.g. ?key1=value1&key2=value2...", nil, (*Server).runtimeModify},
+		{"/server_first", !post, "the servers that are known to speak before their clients, as JSON", nil, (*Server).serverFirst},
+		{"/server_first/forget", post, "forget servers that are known to speak before their clients", []param{
+			{"address", "The one to forget, as 192.0.2.1:25; all of them when it is left out"},
+		}, (*Server).serverFirstForget},
 		{"/server_info", !post, "print server version/status information", nil, (*Server).serverInfo},
 		{"/stats", !post, "print server stats", []param{
 			used, filter, invert,

@@ -2,11 +2,13 @@ package admin
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -322,6 +324,32 @@ func TestOwnStats(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
+}
+
+// Servers that speak first are shown and forgotten.
+func TestServerFirst(t *testing.T) {
+	w := newWorld(t, "", Options{})
+	known := w.proxy.Speakers()
+	if body := w.get(t, "/server_first"); body != "{\n \"servers\": []\n}\n" {
+		t.Errorf("got %s", body)
+	}
+	for _, a := range []string{"192.0.2.1:25", "[2001:db8::1]:3306", "192.0.2.2:21"} {
+		known.Server(netip.MustParseAddrPort(a), "smtp", time.Now())
+	}
+	if body := w.get(t, "/server_first"); strings.Count(body, `"address"`) != 3 || !strings.Contains(body, `"address": "192.0.2.1:25",`+"\n   "+`"protocol": "smtp",`) {
+		t.Errorf("got %s", body)
+	}
+	f := func(what string, code int, body string) {
+		t.Helper()
+		if c, _, b := w.ask(t, what); c != code || b != body {
+			t.Errorf("%s: %d %q", what, c, b)
+		}
+	}
+	f("POST /server_first/forget?address=192.0.2.1:25", 200, "forgot 1\n")
+	f("POST /server_first/forget?address=192.0.2.1:25", 404, "192.0.2.1:25 is not known to speak first\n")
+	f("POST /server_first/forget?address=x", 400, "address \"x\": not an IP address and a port\n")
+	f("GET /server_first/forget", 405, "Method GET not allowed, POST required.")
+	f("POST /server_first/forget", 200, "forgot 2\n")
 }
 
 func TestAllowedPaths(t *testing.T) {

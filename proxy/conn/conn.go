@@ -23,6 +23,9 @@ type Conn struct {
 	// Context ends when everything done for the connection must, at the latest; nil
 	// never does.
 	Context context.Context
+	// Ahead is an upstream connection that was opened while the client was waited for; nil is none. Who serves
+	// the connection takes it or leaves it.
+	Ahead Ahead
 	// Misdirected tells whether a request for a host, with or without a port, belongs to
 	// another filter chain of the listener (421); nil where none can.
 	Misdirected func(host []byte) bool
@@ -31,6 +34,22 @@ type Conn struct {
 	ending   atomic.Bool // … or when there is none to come
 	idle     atomic.Bool
 	told     atomic.Bool // whoever serves it hears of a drain at any time
+}
+
+// An Ahead is an upstream connection that is opened while it is not known yet which filter chain serves
+// the downstream one. Its methods are called by the goroutine that serves that one.
+type Ahead interface {
+	// Spoke tells whether the server has said something, or has ended the connection.
+	Spoke() bool
+	// Said is what it said: after Settle, until the connection is taken.
+	Said() []byte
+	// Settle ends the listening to the server. What wakes the client's side when the server speaks does so
+	// no more once Settle has returned. It does not wait for a dial under way.
+	Settle()
+	// Taken tells whether the connection serves the downstream one.
+	Taken() bool
+	// Discard closes the connection unless it was taken. It may be called again.
+	Discard()
 }
 
 // New makes a connection of accepted bytes.

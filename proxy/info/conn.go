@@ -42,6 +42,9 @@ type Conn struct {
 	ECH        bool      // the SNI is an ECH outer name: not to be trusted
 	JA3, JA4   string    // fingerprints of the ClientHello; "" unless tls_inspector makes them
 	SniffNote  string    // "", "timeout", "closed", "server_first", or a parse error
+	// FirstSpeaker is "client" or "server"; "" when nobody waited to learn it. ServerProtocol is what the bytes of a server that
+	// spoke first looked like (sniff.ServerLabel), "" unknown.
+	FirstSpeaker, ServerProtocol string
 
 	// Chosen.
 	FilterChain string

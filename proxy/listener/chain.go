@@ -21,6 +21,7 @@ type generation struct {
 	all     []*chain
 	loggers []filters.AccessLogger
 	restore bool          // original_dst is among the filters, or may be
+	lookers int           // from this filter on all only look
 	over    chan struct{} // closed by end
 }
 
@@ -49,6 +50,9 @@ func (g *generation) inspectors(bc *filters.BuildContext) error {
 			return fmt.Errorf("listener_filters[%d] %q: %s is not for this place", i, p.Name, p.Factory.Name)
 		}
 		g.filters = append(g.filters, f)
+		if _, ok := f.filter.(filters.Looker); !ok {
+			g.lookers = i + 1
+		}
 	}
 	return nil
 }

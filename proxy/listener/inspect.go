@@ -10,7 +10,6 @@ import (
 
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/info"
-	"github.com/weirproxy/weir/proxy/sniff"
 )
 
 // A Closer is an inspection that counts connections whose client finished, or was
@@ -45,6 +44,7 @@ func (l *Listener) inspect(s *session) bool {
 	p := peeker{l: l, s: s}
 	defer p.disarm()
 	for i := range s.g.filters {
+		p.at = i
 		f := &s.g.filters[i]
 		if f.disabledFor.Matches(&s.Info) {
 			continue
@@ -74,6 +74,13 @@ type peeker struct {
 	until time.Time // when the filters' time is up; zero is never
 	armed bool      // the read deadline was set
 	over  error     // why no more bytes are waited for
+
+	// Who speaks first (first.go).
+	at      int       // which listener filter is at work
+	planned bool      // plan was called
+	skip    bool      // the client is not waited for
+	known   bool      // the server is known to speak first, or its port is
+	dialAt  time.Time // when the destination is to be connected to; zero: not, or it is
 }
 
 // run shows the bytes to one inspection until it is done.
@@ -99,25 +106,48 @@ func (p *peeker) run(in filters.Inspection) bool {
 
 // more waits for more bytes.
 func (p *peeker) more(in filters.Inspection) error {
-	s := p.s
 	if p.over != nil {
 		return p.over
 	}
-	if s.In.Len() == 0 && s.Info.Dest.IsValid() && sniff.ServerFirstPort(s.Info.Dest.Port()) && !required(in) {
-		return errServerFirst
-	}
-	if d := s.g.m.FiltersTimeout; d > 0 && !p.armed {
-		p.until, p.armed = s.started.Add(d), true
-		if err := s.SetReadDeadline(p.until); err != nil {
+	if !p.planned && p.s.In.Len() == 0 && !required(in) {
+		p.planned = true
+		if err := p.plan(); err != nil {
 			return err
 		}
 	}
-	_, err := s.ReadBuf(&s.In)
-	p.over = err
-	return err
+	if p.skip && p.s.In.Len() == 0 && !required(in) {
+		return errServerFirst
+	}
+	if err := p.arm(); err != nil {
+		return err
+	}
+	for {
+		_, err := p.s.ReadBuf(&p.s.In)
+		again := false
+		if err, again = p.after(err); !again {
+			p.over = err
+			return err
+		}
+	}
 }
 
-var errServerFirst = errors.New("the server speaks first on this port")
+// arm sets the read deadline, once.
+func (p *peeker) arm() error {
+	if d := p.s.g.m.FiltersTimeout; d > 0 && p.until.IsZero() {
+		p.until = p.s.started.Add(d)
+	}
+	if p.armed || p.until.IsZero() && p.dialAt.IsZero() {
+		return nil
+	}
+	p.armed = true
+	at := p.until
+	if !p.dialAt.IsZero() && (at.IsZero() || p.dialAt.Before(at)) {
+		at = p.dialAt
+	}
+	return p.s.SetReadDeadline(at)
+}
+
+var errServerFirst = errors.New("the server speaks first")
 
 // without decides what becomes of a connection whose bytes do not come.
 func (p *peeker) without(in filters.Inspection, err error) bool {
@@ -130,6 +160,11 @@ func (p *peeker) without(in filters.Inspection, err error) bool {
 		return true
 	}
 	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	if timeout && p.known && s.In.Len() == 0 && !required(in) {
+		// Neither has spoken, on a port where clients wait: that is no failure.
+		s.Info.SniffNote = noteTimeout
+		return true
+	}
 	if (timeout || err == io.EOF) && s.Info.SniffNote == "" {
 		if c, ok := in.(Closer); ok {
 			c.Closed(&s.Info, err)

@@ -33,9 +33,7 @@ func TestLimitOfAllListeners(t *testing.T) {
 		if _, ok := serves(x); ok {
 			t.Error("one too many is served")
 		}
-		if n := x.counter("downstream_global_cx_overflow"); n != 1 {
-			t.Errorf("%s counted %d", x.Name(), n)
-		}
+		until(t, "it is counted", func() bool { return x.counter("downstream_global_cx_overflow") == 1 })
 	}
 	for _, x := range []*running{free, bypass} {
 		if _, ok := serves(x); !ok {

@@ -35,6 +35,7 @@ import (
 	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/listener/speakers"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -68,6 +69,8 @@ type Options struct {
 	// IDs numbers connections, shared by the listeners of a process; nil: each
 	// listener counts for itself.
 	IDs *atomic.Uint64
+	// Speakers are the servers that are known to speak first, shared likewise; nil: none is learned.
+	Speakers *speakers.Table
 	// Limit is shared by the listeners of a process; nil: there is none.
 	Limit *Limit
 }

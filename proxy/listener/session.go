@@ -132,6 +132,9 @@ func (l *Listener) serve(s *session) (next *Listener) {
 		s.Info.Details = "network_filter_config_missing"
 		return nil
 	}
+	if _, ok := n.terminal.(filters.AheadOpener); s.Ahead != nil && !ok {
+		s.Ahead.Discard() // who serves the connection does not want it
+	}
 	if !s.admit(n) || c.tls != nil && !l.secure(s, c) || !s.show(n) {
 		return nil
 	}
@@ -172,6 +175,12 @@ func (l *Listener) leave(s *session, given bool) {
 	}
 	l.o.Loops.Ended(s.Loop)
 	l.giveBack(s)
+	if s.Ahead != nil {
+		if !s.Ahead.Taken() {
+			l.stats.AheadUnused.Inc()
+		}
+		s.Ahead.Discard()
+	}
 	_ = s.Close() // closed already when it was reset
 	s.In.Discard()
 	s.Info.End = time.Now()

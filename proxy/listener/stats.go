@@ -8,7 +8,7 @@ import (
 )
 
 // Stats are a listener's statistics, under listener.<address>. and by Envoy's
-// names (Envoy: listener statistics). The last four are ours.
+// names (Envoy: listener statistics). The last six are ours.
 type Stats struct {
 	CxTotal              *stats.Counter   `stat:"downstream_cx_total"`
 	CxActive             *stats.Gauge     `stat:"downstream_cx_active"`
@@ -27,6 +27,8 @@ type Stats struct {
 	NoFilterChainMatch   *stats.Counter   `stat:"no_filter_chain_match"`
 	SelfDialRefused      *stats.Counter   `stat:"downstream_cx_self_dial_refused"`
 	ServerFirst          *stats.Counter   `stat:"downstream_pre_cx_server_first"`
+	Ahead                *stats.Counter   `stat:"downstream_pre_cx_ahead"`
+	AheadUnused          *stats.Counter   `stat:"downstream_pre_cx_ahead_unused"`
 	Panic                *stats.Counter   `stat:"downstream_cx_panic"`
 	AcceptErrors         *stats.Counter   `stat:"downstream_cx_accept_error"`
 }

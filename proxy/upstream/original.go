@@ -49,6 +49,12 @@ func (c *Cluster) originalOf(dest netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(dest.Addr().Unmap(), port)
 }
 
+// GoesTo tells whether every connection for a destination goes to that very address.
+func (c *Cluster) GoesTo(dest netip.AddrPort) bool {
+	return c.original != nil && dest.IsValid() && !dest.Addr().IsUnspecified() &&
+		c.originalOf(dest) == netip.AddrPortFrom(dest.Addr().Unmap(), dest.Port())
+}
+
 func (c *Cluster) addOriginal(to netip.AddrPort) *Host {
 	o := c.original
 	o.mu.Lock()

@@ -41,6 +41,9 @@ func build(_ *config, bc *filters.BuildContext) (any, error) {
 	return &filter{stats.Fill[Stats](bc.Stats.Scope("http_inspector"))}, nil
 }
 
+// OnlyLooks implements filters.Looker.
+func (f *filter) OnlyLooks() {}
+
 // NewInspection implements filters.ListenerFilter: TLS is not looked into.
 func (f *filter) NewInspection(c *conn.Conn) filters.Inspection {
 	if c.Info.Transport == info.TLS {

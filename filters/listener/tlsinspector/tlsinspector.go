@@ -66,6 +66,9 @@ func build(c *config, bc *filters.BuildContext) (any, error) {
 	return &filter{c, stats.Fill[Stats](bc.Stats.Scope("tls_inspector"))}, nil
 }
 
+// OnlyLooks implements filters.Looker.
+func (f *filter) OnlyLooks() {}
+
 // NewInspection implements filters.ListenerFilter.
 func (f *filter) NewInspection(*conn.Conn) filters.Inspection {
 	in := &inspection{f: f}

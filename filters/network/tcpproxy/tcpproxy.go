@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/buffer"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
@@ -84,7 +85,7 @@ func (f *filter) serve(c *conn.Conn) error {
 	if f.c.maxDuration > 0 {
 		deadline = c.Info.Start.Add(f.c.maxDuration)
 	}
-	up, err := f.connect(c, deadline)
+	up, said, err := f.connect(c, deadline)
 	if err != nil {
 		// A client that would not have been connected without us must not take the
 		// end for an empty answer.
@@ -101,7 +102,7 @@ func (f *filter) serve(c *conn.Conn) error {
 	cl := up.Host.Cluster().Stats()
 	res := tcp.Copy(
 		tcp.Side{Conn: c.Conn, Buffered: c.In.Bytes(), Written: c.In.Discard},
-		tcp.Side{Conn: peer{up}},
+		tcp.Side{Conn: peer{up}, Buffered: said.Bytes(), Written: said.Discard},
 		tcp.Options{
 			Idle: f.c.idle, Deadline: deadline,
 			AToB: func(n int) { f.st.RxBytes.Add(uint64(n)); cl.CxTxBytesTotal.Add(uint64(n)) },
@@ -141,8 +142,9 @@ func (f *filter) judge(c *conn.Conn, up *upstream.TCP, res *tcp.Result) {
 	}
 }
 
-// connect opens a connection to a host, with as many attempts as are configured.
-func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, error) {
+// connect opens a connection to a host, with as many attempts as are configured, or takes the one that was opened
+// ahead. With it comes what the server said already.
+func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, *buffer.Buf, error) {
 	i := &c.Info
 	name := f.c.clusters[0].name
 	if len(f.c.clusters) > 1 {
@@ -153,7 +155,7 @@ func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, error
 		f.st.CxNoRoute.Inc()
 		i.Flags |= info.NoClusterFound
 		i.Details = "cluster_not_found"
-		return nil, fmt.Errorf("cluster %q: not found", name)
+		return nil, nil, fmt.Errorf("cluster %q: not found", name)
 	}
 	i.UpstreamCluster = name
 	pick := upstream.PickInfo{Dest: i.Original()}
@@ -167,14 +169,18 @@ func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, error
 		if err == nil {
 			i.UpstreamHost = h.Address()
 			spoof(i, &open, h.Address())
-			var up *upstream.TCP
-			if up, err = cl.OpenTCP(base(c), h, &open); err == nil {
-				return up, nil
+			up, said, aerr, there := takeAhead(c, cl, h, &open)
+			if !there {
+				said = new(buffer.Buf)
+				up, aerr = cl.OpenTCP(base(c), h, &open)
+			}
+			if err = aerr; err == nil {
+				return up, said, nil
 			}
 		}
 		if !retriable(err) || attempt >= f.c.attempts {
 			f.failed(c, cl, err)
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }

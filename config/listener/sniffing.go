@@ -1,0 +1,93 @@
+package listener
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/weirproxy/weir/config/fielderr"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// SniffingKey is the key of a listener's filter_metadata under which it says how Weir looks at the first bytes, beyond
+// what Envoy has fields for. Envoy carries such metadata and does not read it, so one configuration serves both.
+const SniffingKey = "weir.sniffing"
+
+// Sniffing is what a listener says under SniffingKey. docs/sniffing.md describes it.
+type Sniffing struct {
+	ServerFirst ServerFirst
+}
+
+// ServerFirst is how a client that says nothing is waited for.
+type ServerFirst struct {
+	// Off waits for the client alone, as Envoy does. Otherwise the original destination is connected to meanwhile,
+	// when that is where a client that says nothing would go, and whoever speaks first decides.
+	Off   bool
+	Delay time.Duration // how long the client has the word alone; 0: the destination is connected to at once
+}
+
+// defaultDelay is long enough for the first bytes of nearly every client that speaks first to come (they follow the handshake by
+// one round trip at most), and too short to be noticed by a person.
+const defaultDelay = 100 * time.Millisecond
+
+func defaultSniffing() Sniffing { return Sniffing{ServerFirst: ServerFirst{Delay: defaultDelay}} }
+
+// decodeSniffing reads what metadata says of sniffing. Every field has a default, so metadata may be nil.
+func decodeSniffing(l *fielderr.List, metadata *corev3.Metadata) Sniffing {
+	d := defaultSniffing()
+	s := metadata.GetFilterMetadata()[SniffingKey]
+	eachField(l, fielderr.Key("metadata.filter_metadata", SniffingKey), s, map[string]func(string, *structpb.Value){
+		"server_first": func(at string, v *structpb.Value) { d.ServerFirst.decode(l, at, v) },
+	})
+	return d
+}
+
+func (d *ServerFirst) decode(l *fielderr.List, at string, v *structpb.Value) {
+	s, ok := v.GetKind().(*structpb.Value_StructValue)
+	if !ok {
+		l.Addf(at, "not an object")
+		return
+	}
+	eachField(l, at, s.StructValue, map[string]func(string, *structpb.Value){
+		"enabled": func(at string, v *structpb.Value) {
+			b, ok := v.GetKind().(*structpb.Value_BoolValue)
+			if !ok {
+				l.Addf(at, "not true or false")
+				return
+			}
+			d.Off = !b.BoolValue
+		},
+		"delay": func(at string, v *structpb.Value) {
+			var err error
+			d.Delay, err = duration(v)
+			l.Add(at, err)
+		},
+	})
+}
+
+// eachField calls the reader of each field of s, in order of their names; a field without one is a mistake.
+func eachField(l *fielderr.List, at string, s *structpb.Struct, readers map[string]func(at string, v *structpb.Value)) {
+	for _, k := range slices.Sorted(maps.Keys(s.GetFields())) {
+		if read := readers[k]; read != nil {
+			read(at+"."+k, s.Fields[k])
+			continue
+		}
+		l.Addf(at+"."+k, "unknown field (known: %s)", strings.Join(slices.Sorted(maps.Keys(readers)), ", "))
+	}
+}
+
+// duration reads a duration as protobuf's JSON writes it ("1.5s"), or with another of Go's units.
+func duration(v *structpb.Value) (time.Duration, error) {
+	s, ok := v.GetKind().(*structpb.Value_StringValue)
+	if !ok {
+		return 0, fmt.Errorf(`not a duration in a string, as in "1.5s"`)
+	}
+	d, err := time.ParseDuration(s.StringValue)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf(`%q is not a duration, as in "1.5s"`, s.StringValue)
+	}
+	return d, nil
+}
