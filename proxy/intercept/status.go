@@ -21,6 +21,8 @@ type Status struct {
 	PID int `json:"pid,omitempty"`
 	// Guard is the process that guards installed rules; 0 without one.
 	Guard int `json:"guard,omitempty"`
+	// Recorded is the mode by the record: what it was, when the table is gone.
+	Recorded string `json:"recorded,omitempty"`
 	// Comment is the table's comment: the marks and numbers in use.
 	Comment string `json:"comment,omitempty"`
 	// Rules are the rules that count packets, in the kernel's order.
@@ -121,7 +123,7 @@ func (s *Status) read() error {
 	if !found {
 		return nil
 	}
-	s.PID, s.Plan, s.Guard = rec.PID, &rec.Plan, guardOf(s.Name)
+	s.PID, s.Plan, s.Guard, s.Recorded = rec.PID, &rec.Plan, guardOf(s.Name), rec.Mode.String()
 	rt, err := dialRT()
 	if err != nil {
 		return err

@@ -1,0 +1,184 @@
+package survey
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Packet is the first packet of a TCP connection, as far as it is known.
+type Packet struct {
+	V6   bool
+	Mark uint32
+	// Iif and Oif are the interfaces; "" is one that is not known.
+	Iif, Oif string
+	// Port is the destination port; 0 is one that is not known.
+	Port uint16
+	// Taken says that a transparent socket of this machine has it.
+	Taken bool
+}
+
+// What becomes of a packet.
+const (
+	Passes   = "passes"
+	Dropped  = "dropped"    // or rejected
+	Redirect = "redirected" // its destination is rewritten
+	Stolen   = "taken"      // given to another transparent proxy
+)
+
+// A Fate is what chains do with a packet.
+type Fate struct {
+	What string
+	// Certain says that no rule before could have let it pass whose condition is not
+	// known here.
+	Certain bool
+	// Chain and Handle are the rule that decided; handle 0 is the chain's policy.
+	Chain  *Chain
+	Handle uint64
+	// Mark is the packet's mark afterwards, if Marked.
+	Mark   uint32
+	Marked bool
+}
+
+// Where names the rule that decided.
+func (f *Fate) Where() string {
+	if f.Chain == nil {
+		return ""
+	}
+	if f.Handle == 0 {
+		return fmt.Sprintf("the policy of chain %s (hook %s, priority %d)", f.Chain, f.Chain.Hook, f.Chain.Priority)
+	}
+	return fmt.Sprintf("the rule with handle %d of chain %s", f.Handle, f.Chain)
+}
+
+// Fates walks the base chains of other programs at a hook whose priority is within
+// [from, to), and tells of each that does not simply let the packet pass, or
+// changes its mark.
+func (rs *Ruleset) Fates(hook string, from, to int, p Packet) (out []BaseFate) {
+	var base []*Chain
+	for i := range rs.Chains {
+		c := &rs.Chains[i]
+		if c.Hook == hook && c.Priority >= from && c.Priority < to && !c.Ours() && c.sees(p) {
+			base = append(base, c)
+		}
+	}
+	slices.SortStableFunc(base, func(a, b *Chain) int { return a.Priority - b.Priority })
+	for _, c := range base {
+		w := &walk{rs: rs, p: p, mark: p.Mark, marked: true}
+		f := w.base(c)
+		if f.What != Passes || f.Marked && f.Mark != p.Mark {
+			out = append(out, BaseFate{c, f})
+		}
+	}
+	return out
+}
+
+// A BaseFate is what one base chain does.
+type BaseFate struct {
+	Base *Chain
+	Fate
+}
+
+func (c *Chain) sees(p Packet) bool {
+	switch c.Family {
+	case "ip":
+		return !p.V6
+	case "ip6":
+		return p.V6
+	}
+	return true
+}
+
+// walk is a way through a base chain and those it jumps to.
+type walk struct {
+	rs     *Ruleset
+	p      Packet
+	mark   uint32
+	marked bool // mark is known
+	open   bool // a rule that may or may not match could have ended the way
+	steps  int
+}
+
+// The limits of a walk: nftables' own depth, and enough rules for any rule set
+// that is read.
+const (
+	maxDepth = 16
+	maxSteps = 2 * maxRules
+)
+
+// base walks a base chain.
+func (w *walk) base(c *Chain) Fate {
+	end := w.chain(c, 0)
+	if end == nil {
+		end = &Fate{What: Passes}
+		if c.Drop {
+			end.What, end.Chain = Dropped, c
+		}
+	}
+	end.Certain = !w.open
+	end.Mark, end.Marked = w.mark, w.marked
+	return *end
+}
+
+// chain walks a chain; nil is that its end was reached, or a return.
+func (w *walk) chain(c *Chain, depth int) *Fate {
+	if depth > maxDepth {
+		w.open = true
+		return nil
+	}
+	for i := range c.rules {
+		if w.steps++; w.steps > maxSteps {
+			w.open = true
+			return nil
+		}
+		m, v := w.rule(c, &c.rules[i])
+		if m == no {
+			continue
+		}
+		switch v.what {
+		case "", "continue":
+			if v.setsMark {
+				w.mark, w.marked = v.mark, v.markKnown && m == yes
+			}
+		case "jump", "goto":
+			to := w.rs.find(c, v.chain)
+			if to == nil {
+				continue
+			}
+			if m == maybe {
+				w.open = true // what it does is not followed: it may end the way or not
+				continue
+			}
+			if end := w.chain(to, depth+1); end != nil {
+				return end
+			}
+			if v.what == "goto" {
+				return nil
+			}
+		case "return":
+			if m == yes {
+				return nil
+			}
+			w.open = true
+		case "accept", "unknown":
+			if m == yes && v.what == "accept" {
+				return &Fate{What: Passes}
+			}
+			w.open = true
+		default: // Dropped, Redirect, Stolen
+			if m == yes {
+				return &Fate{What: v.what, Chain: c, Handle: c.rules[i].handle}
+			}
+			w.open = true
+		}
+	}
+	return nil
+}
+
+func (rs *Ruleset) find(from *Chain, name string) *Chain {
+	for i := range rs.Chains {
+		if c := &rs.Chains[i]; c.Family == from.Family && c.Table == from.Table && c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
