@@ -44,6 +44,7 @@ func (p *process) admin(ctx context.Context) error {
 		Allowed: boot.Admin.Allowed, FlushOnAdmin: boot.Stats.FlushOnAdmin, MutexTracing: p.o.mutexTracing,
 		ProfilePath: boot.Proto.GetAdmin().GetProfilePath(),
 		Decode:      p.l.decoder(p.o).Decode,
+		Doctor:      p.tell,
 	})
 	return srv.Serve(ctx, ln)
 }

@@ -23,6 +23,12 @@ const (
 	exitProblem = 3 // a check found a problem
 )
 
+// coded is an error with an exit code of its own.
+type coded struct {
+	error
+	code int
+}
+
 // problem is an error that means "there is something wrong here", not "this did
 // not work".
 type problem struct{ error }
@@ -45,6 +51,9 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	var p problem
 	if errors.As(err, &p) {
 		return exitProblem
+	}
+	if c, ok := errors.AsType[coded](err); ok {
+		return c.code
 	}
 	return exitFailed
 }
@@ -75,7 +84,7 @@ func command() *cobra.Command {
 		RunE: verb,
 	}
 	o.add(runCmd.Flags())
-	root.AddCommand(runCmd, validateCommand(), explainCommand(), interceptCommand(), xdsCommand(), demoCommand())
+	root.AddCommand(runCmd, validateCommand(), explainCommand(), interceptCommand(), doctorCommand(), xdsCommand(), demoCommand())
 	return root
 }
 

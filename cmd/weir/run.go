@@ -43,6 +43,7 @@ type process struct {
 	abort  context.CancelCauseFunc // … and at once
 	rules  atomic.Pointer[intercept.Handle]
 	hold   atomic.Pointer[hold]
+	mark   uint32        // packet mark of our own connections; 0 without one. Set in build
 	first  sync.Once     // of abort by apply
 	taken  atomic.Uint64 // version of the last snapshot that apply is done with
 }
@@ -195,6 +196,7 @@ func (p *process) build() (err error) {
 	if p.o.interceptOn != "" || p.o.changed("intercept-own-mark") {
 		mark = p.o.intercept.ownMark
 	}
+	p.mark = mark
 	demand := xds.NewDemand()
 	p.proxy, err = proxy.New(proxy.Options{
 		Log: p.root.Named(logProxy), Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),

@@ -32,6 +32,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/proxy"
+	"github.com/weirproxy/weir/proxy/doctor"
 	"github.com/weirproxy/weir/proxy/explain/dryrun"
 	"github.com/weirproxy/weir/proxy/hcm/recent"
 	"github.com/weirproxy/weir/proxy/listener/speakers"
@@ -82,7 +83,8 @@ type Options struct {
 	Levels           *logging.Levels // of the log
 	Drain            func(DrainOptions)
 	Quit             func()
-	Decode           dryrun.Decode // of POST /dry_run; nil: it is not available
+	Decode           dryrun.Decode       // of POST /dry_run; nil: it is not available
+	Doctor           func() *doctor.Live // what /doctor is told of this process; nil: it is not available
 	ReopenLogs       func()
 	FailHealthChecks func(failing bool) // POST /healthcheck/fail and ok; /ready follows them in any case
 

@@ -55,6 +55,9 @@ func endpoints() []endpoint {
 		{pprofPath, !post, "profiles of the Go runtime, for go tool pprof", []param{
 			{"seconds", "How long profile and trace record"},
 		}, (*Server).pprof},
+		{"/doctor", !post, "what is wrong with this machine, and how it is mended: see weir doctor", []param{
+			format, {"facts", "What to tell instead; One of (live)"},
+		}, (*Server).doctor},
 		{"/drain_listeners", post, "drain listeners", []param{
 			{"graceful", "When draining listeners, enter a graceful drain period prior to closing listeners. This behaviour and duration " +
 				"is configurable via server options or CLI"},
