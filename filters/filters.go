@@ -141,6 +141,9 @@ type BuildContext struct {
 	// that stands in the configuration itself: again reads it anew when its files change, until done (Closing) is closed.
 	Secrets func(key string) *secret.Live
 	Keep    func(s *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live
+	// WatchSecret calls changed with a secret, when it is there, and after each of its changes. Some time after done was closed it
+	// does no more and calls gone. Nil watches nothing.
+	WatchSecret func(l *secret.Live, changed func(*secret.Secret), gone func(), done <-chan struct{})
 }
 
 // A Node is who this process is (Envoy: Node).

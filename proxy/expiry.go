@@ -13,6 +13,7 @@ func (p *Proxy) FirstExpiry() time.Time {
 	k := p.secrets
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.sweep()
 	var first time.Time
 	for _, l := range k.named {
 		first = earlier(first, l.Load())

@@ -114,7 +114,7 @@ func (p *Proxy) buildContext() filters.BuildContext {
 		Scopes:     p.countedScopes,
 		Discover:   p.o.Discover,
 		Extensions: func(key string) *extension.Live { return &p.liveExtension(key).Live },
-		Secrets:    p.secrets.find, Keep: p.secrets.keep,
+		Secrets:    p.secrets.find, Keep: p.secrets.keep, WatchSecret: p.secrets.watch,
 	}
 }
 

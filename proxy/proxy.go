@@ -135,7 +135,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	p.up = upstream.NewManager(upstream.Options{
 		Log: o.Log, Stats: root, Watcher: w, Loops: loops, OwnMark: o.OwnMark,
-		Secrets: p.secrets.find, Keep: p.secrets.keep, Runtime: o.Runtime,
+		Secrets: p.secrets.find, Keep: p.secrets.keep, WatchSecret: p.secrets.watch, Runtime: o.Runtime,
 	})
 	p.snapshot.Store(&config.Snapshot{})
 	p.noteAddresses()

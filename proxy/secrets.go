@@ -30,6 +30,7 @@ type secrets struct {
 	mu        sync.Mutex               // held while secrets are swapped, not while files are read
 	named     map[string]*liveSecret   // by key; guarded by mu, like all below
 	inline    map[*liveSecret]struct{} // of configurations that name files themselves
+	watched   []watchedSecret          // by those who show what is in force
 	interrupt context.CancelFunc       // makes run look for other files; nil before
 }
 
@@ -47,6 +48,12 @@ type liveSecret struct {
 	// owned by run
 	read *secret.Secret    // that was in force when the files were read last
 	sum  [sha256.Size]byte // of their content then
+}
+
+// watchedSecret is a secret that someone watches until done is closed.
+type watchedSecret struct {
+	stop, gone func()
+	done       <-chan struct{}
 }
 
 func newSecrets(log *zap.Logger, scope *stats.Scope) *secrets {
@@ -131,6 +138,35 @@ func (k *secrets) keep(v *secret.Secret, again func() (*secret.Secret, error), d
 	k.inline[l] = struct{}{}
 	k.look()
 	return &l.Live
+}
+
+// watch is filters.BuildContext.WatchSecret; sweep ends it.
+func (k *secrets) watch(l *secret.Live, changed func(*secret.Secret), gone func(), done <-chan struct{}) {
+	var mu sync.Mutex
+	one := func(s *secret.Secret) { mu.Lock(); defer mu.Unlock(); changed(s) }
+	mu.Lock()
+	stop := l.Watch(one) // what comes meanwhile waits for what is there
+	if s := l.Load(); s != nil {
+		changed(s)
+	}
+	mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.watched = append(k.watched, watchedSecret{stop, gone, done})
+}
+
+// sweep ends the watches of who is gone; k.mu is held.
+func (k *secrets) sweep() {
+	k.watched = slices.DeleteFunc(k.watched, func(w watchedSecret) bool {
+		select {
+		case <-w.done:
+			w.stop()
+			w.gone()
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // A SecretInfo is a secret in force, for the admin interface.

@@ -28,6 +28,8 @@ type TypeStats struct {
 	Bad          atomic.Uint64 // xds.rejected: resources whose last version was refused
 	Active       atomic.Uint64 // resources that serve
 	Warming      atomic.Uint64 // resources that wait for what they need
+
+	version atomic.Pointer[string]
 }
 
 // Type gives the numbers of a type by its type URL, nil when the type is unknown.
@@ -37,6 +39,14 @@ func (s *Stats) Type(typeURL string) *TypeStats {
 		return nil
 	}
 	return &s.types[k]
+}
+
+// Version is the version that was accepted last, "" before the first.
+func (s *TypeStats) Version() string {
+	if v := s.version.Load(); v != nil {
+		return *v
+	}
+	return ""
 }
 
 // publish copies the session's numbers.
@@ -68,6 +78,9 @@ func (st *Stats) publish(s *Session) {
 		n.Bad.Store(bad)
 		n.Active.Store(active)
 		n.Warming.Store(waiting)
+		if v := s.types[k].version; v != n.Version() {
+			n.version.Store(&v)
+		}
 		warming += waiting
 	}
 	st.Connected.Store(connected)

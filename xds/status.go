@@ -32,6 +32,8 @@ type SecretStatus struct {
 	Name  string
 	Key   string // by which a snapshot has it
 	Types string // of a filter's: type URLs that it may have (extension.JoinTypes)
+
+	Version string // accepted last; "" for none
 	Counters
 }
 
@@ -46,7 +48,11 @@ func (s *Session) counted(k kind) (out []SecretStatus) {
 		for name, o := range t.slots {
 			if o.want == nil || !o.want.Static {
 				ref := extension.Ref{TypeURL: t.url, Name: name, Source: t.from}
-				out = append(out, SecretStatus{Name: name, Key: ref.Key(), Types: s.typesOf(ref), Counters: o.counted})
+				st := SecretStatus{Name: name, Key: ref.Key(), Types: s.typesOf(ref), Counters: o.counted}
+				if o.want != nil {
+					st.Version = o.want.Version
+				}
+				out = append(out, st)
 			}
 		}
 	}

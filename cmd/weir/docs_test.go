@@ -17,6 +17,7 @@ import (
 	"github.com/weirproxy/weir/filters/http/grpcstats"
 	"github.com/weirproxy/weir/filters/http/localratelimit"
 	"github.com/weirproxy/weir/filters/http/rbac"
+	"github.com/weirproxy/weir/filters/http/router"
 	"github.com/weirproxy/weir/filters/listener/httpinspector"
 	"github.com/weirproxy/weir/filters/listener/proxyprotocol"
 	"github.com/weirproxy/weir/filters/listener/tlsinspector"
@@ -104,6 +105,7 @@ func TestStatsDocs(t *testing.T) {
 		{"server.", "cmd/weir serverStats, processStats", slices.Concat(stats.Names[serverStats](), stats.Names[processStats]())},
 		{"control_plane.", "cmd/weir controlStats", stats.Names[controlStats]()},
 		{"cluster_manager.cds., listener_manager.lds., runtime., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},
+		{"cluster_manager.cds., listener_manager.lds.", "cmd/weir versionStats", stats.Names[versionStats]()},
 		{"sds.<name>.", "cmd/weir secretStats", stats.Names[secretStats]()},
 		{
 			"extension_config_discovery.<kind>.<name>., where kind is http_filter, network_filter or tcp_listener_filter",
@@ -117,6 +119,14 @@ func TestStatsDocs(t *testing.T) {
 		{"listener_manager.", "proxy.Stats, cmd/weir listenerWarming", slices.Concat(stats.Names[proxy.Stats](), stats.Names[listenerWarming]())},
 		{"listener.<address>.", "proxy/listener.Stats", stats.Names[listener.Stats]()},
 		{"listener.<address>.ssl., cluster.<name>.ssl., with TLS", "proxy/tlsctx.Stats", stats.Names[tlsctx.Stats]()},
+		{
+			"listener.<address>.server_ssl_socket_factory., cluster.<name>.client_ssl_socket_factory., with TLS", "proxy/tlsctx.FactoryStats",
+			stats.Names[tlsctx.FactoryStats](),
+		},
+		{
+			"listener.<address>.ssl.certificate.<name>., cluster.<name>.ssl.certificate.<name>., with TLS", "filters/transport/tls",
+			[]stats.Name{{Name: "expiration_unix_time_seconds", Kind: stats.KindGauge}},
+		},
 		{"tls_inspector.", "filters/listener/tlsinspector.Stats", stats.Names[tlsinspector.Stats]()},
 		{"http_inspector.", "filters/listener/httpinspector.Stats", stats.Names[httpinspector.Stats]()},
 		{"proxy_proto.[<stat_prefix>.]", "filters/listener/proxyprotocol.Stats", stats.Names[proxyprotocol.Stats]()},
@@ -125,7 +135,8 @@ func TestStatsDocs(t *testing.T) {
 		{"local_rate_limit.<stat_prefix>.", "filters/network/localratelimit.Stats", stats.Names[netlocalratelimit.Stats]()},
 		{"<stat_prefix>.rbac.", "filters/network/rbac.Stats", stats.Names[netrbac.Stats]()},
 		{"<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.]", "filters/network/rbac.ShadowStats", stats.Names[netrbac.ShadowStats]()},
-		{"http.<stat_prefix>.", "proxy/hcm.Stats", stats.Names[hcm.Stats]()},
+		{"http.<stat_prefix>.", "proxy/hcm.Stats, filters/http/router.Stats", slices.Concat(stats.Names[hcm.Stats](), stats.Names[router.Stats]())},
+		{"listener.<address>.http.<stat_prefix>.", "proxy/hcm.ListenerStats", stats.Names[hcm.ListenerStats]()},
 		{"http.<stat_prefix>.fault.", "filters/http/fault.Stats", stats.Names[fault.Stats]()},
 		{"http.<stat_prefix>.cors.", "filters/http/cors.Stats", stats.Names[cors.Stats]()},
 		{"http.<stat_prefix>.rbac.[<rules_stat_prefix>.][policy.<policy>.]", "filters/http/rbac.Stats; policies with track_per_rule_stats", stats.Names[rbac.Stats]()},

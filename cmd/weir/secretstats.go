@@ -12,6 +12,7 @@ type secretStats struct {
 	Rejected     *stats.Counter `stat:"update_rejected"`
 	Failure      *stats.Counter `stat:"update_failure"`
 	FetchTimeout *stats.Counter `stat:"init_fetch_timeout"`
+	Version      *stats.Gauge   `stat:"version"` // stats.Hash of the version, which version_text is
 }
 
 // secretPublisher keeps the statistics of secrets as they come and go.
@@ -22,6 +23,8 @@ type secretPublisher struct {
 
 type publishedSecret struct {
 	scope   *stats.Scope
+	to      *secretStats
+	version *stats.Text
 	updates *copiedUpdates
 	seen    bool
 }
@@ -36,11 +39,14 @@ func (p *secretPublisher) publish(all []xds.SecretStatus) {
 		if e == nil {
 			e = &publishedSecret{scope: p.store.Scope("sds", s.Name)}
 			st := stats.Fill[secretStats](e.scope)
+			e.to, e.version = st, e.scope.Text("version_text")
 			e.updates = newCopiedUpdates(st.Attempt, st.Success, st.Rejected, st.Failure, st.FetchTimeout)
 			p.now[s.Key] = e
 		}
 		e.seen = true
 		e.updates.set(s.Counters)
+		e.to.Version.Set(stats.Hash(s.Version))
+		e.version.Set(s.Version)
 	}
 	for key, e := range p.now {
 		if !e.seen {

@@ -33,6 +33,11 @@ type discoveryStats struct {
 	Active       *stats.Gauge   `stat:"resources_active"`   // that serve
 }
 
+// versionStats are about the version of clusters and of listeners, under cluster_manager.cds. and listener_manager.lds.
+type versionStats struct {
+	Version *stats.Gauge `stat:"version"` // stats.Hash of the version accepted last, which version_text is
+}
+
 // controlStats are about the control plane, under control_plane. Those after the
 // first three are ours.
 type controlStats struct {
@@ -83,6 +88,8 @@ type publisher struct {
 
 type publishedType struct {
 	to      *discoveryStats
+	version *versionStats // nil of types that Envoy has none of
+	text    *stats.Text   // version_text
 	from    *xds.TypeStats
 	updates *copiedUpdates
 }
@@ -103,7 +110,12 @@ func newPublisher(store *stats.Store, from *xds.Stats, version int64) *publisher
 		{"xds", "rds", config.RouteURL},
 		{"xds", "sds", config.SecretURL},
 	} {
-		p.add(store.Scope(t.scope, t.name), t.url)
+		sc := store.Scope(t.scope, t.name)
+		p.add(sc, t.url)
+		if t.scope != "xds" {
+			last := &p.types[len(p.types)-1]
+			last.version, last.text = stats.Fill[versionStats](sc), sc.Text("version_text")
+		}
 	}
 	p.add(store.Scope("runtime"), config.RuntimeURL)
 	p.limited = copied{to: p.control.RateLimited}
@@ -144,6 +156,10 @@ func (p *publisher) publish(state string) {
 			Attempt: t.from.Attempt.Load(), Success: t.from.Success.Load(), Rejected: t.from.Rejected.Load(),
 			Failure: t.from.Failure.Load(), FetchTimeout: t.from.FetchTimeout.Load(),
 		})
+		if t.version != nil {
+			t.version.Version.Set(stats.Hash(t.from.Version()))
+			t.text.Set(t.from.Version())
+		}
 		t.to.Bad.Set(int64(t.from.Bad.Load()))
 		t.to.Active.Set(int64(t.from.Active.Load()))
 	}

@@ -95,6 +95,9 @@ func (m *Manager) end(s *stream.Stream) {
 	if i.Code > 0 {
 		st.class(i.Code).Inc()
 	}
+	if m.below != nil {
+		m.below.count(i.Code)
+	}
 	st.RqTime.Record(uint64(i.End.Sub(i.Start).Milliseconds()))
 	switch {
 	case i.Flags.Has(info.DownstreamConnectionTermination | info.DownstreamRemoteReset):

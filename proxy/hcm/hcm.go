@@ -41,6 +41,7 @@ type Manager struct {
 	live    *route.Live    // or
 	scoping *route.Scoping // … scoped routes
 	stats   *Stats
+	below   *ListenerStats // nil outside of a listener
 	log     *zap.Logger
 	loggers []filters.AccessLogger
 	note    func(*stream.Stream) // nil: nobody wants to know
@@ -58,6 +59,9 @@ func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
 	m.http2 = http2Options(cfg)
 	scope := bc.Stats.Scope("http", cfg.StatPrefix)
 	m.stats = stats.Fill[Stats](scope)
+	if bc.Listener != nil {
+		m.below = stats.Fill[ListenerStats](bc.Listener.Scope("http", cfg.StatPrefix))
+	}
 	m.h2stats = stats.Fill[h2.Stats](scope.Scope("http2"))
 	switch {
 	case cfg.Scopes != nil:

@@ -54,6 +54,35 @@ type Stats struct {
 	NoCluster       *stats.Counter   `stat:"no_cluster"`
 }
 
+// ListenerStats count the same requests below the listener, under listener.<address>.http.<stat_prefix>. (Envoy: per listener
+// statistics).
+type ListenerStats struct {
+	RqCompleted *stats.Counter `stat:"downstream_rq_completed"`
+	Rq1xx       *stats.Counter `stat:"downstream_rq_1xx"`
+	Rq2xx       *stats.Counter `stat:"downstream_rq_2xx"`
+	Rq3xx       *stats.Counter `stat:"downstream_rq_3xx"`
+	Rq4xx       *stats.Counter `stat:"downstream_rq_4xx"`
+	Rq5xx       *stats.Counter `stat:"downstream_rq_5xx"`
+}
+
+// count counts a request that is over; code is 0 when it had no answer.
+func (st *ListenerStats) count(code int) {
+	st.RqCompleted.Inc()
+	switch code / 100 {
+	case 0:
+	case 1:
+		st.Rq1xx.Inc()
+	case 2:
+		st.Rq2xx.Inc()
+	case 3:
+		st.Rq3xx.Inc()
+	case 4:
+		st.Rq4xx.Inc()
+	default:
+		st.Rq5xx.Inc()
+	}
+}
+
 // reason counts why a response of our own was sent.
 func (st *Stats) reason(details string) {
 	switch details {

@@ -25,7 +25,11 @@
 // histogram holds, in ten bytes a bin that is not empty, beside the data path.
 package stats
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // usedBit marks a counter that was reset after having counted, so that
 // `usedonly` goes on to show it. It leaves 63 bits to count with.
@@ -81,6 +85,14 @@ func (g *Gauge) Value() int64 { return g.x.Load() >> 1 }
 
 // Used reports whether the gauge was ever written, even if it is zero now.
 func (g *Gauge) Used() bool { return g.x.Load() != 0 }
+
+// Hash is what a gauge says of a version, which is a text: xxHash64, as in Envoy, without its two highest bits; 0 of "".
+func Hash(version string) int64 {
+	if version == "" {
+		return 0
+	}
+	return int64(xxhash.Sum64String(version) & (1<<62 - 1))
+}
 
 // Text is a statistic that is words, such as a version (Envoy: text readout).
 // The zero value is ready and says nothing.

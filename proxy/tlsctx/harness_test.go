@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ type side struct {
 func newServer(t testing.TB, cfg *tlsctx.ServerConfig, r tlsctx.Resolver) *side {
 	t.Helper()
 	st := stats.NewStore()
-	s, err := tlsctx.NewServer(cfg, r, tlsctx.NewTally(st.Scope("ssl")))
+	s, err := tlsctx.NewServer(cfg, r, tlsctx.NewTally(st.Scope(""), true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func newServer(t testing.TB, cfg *tlsctx.ServerConfig, r tlsctx.Resolver) *side 
 func newClient(t testing.TB, cfg *tlsctx.ClientConfig, r tlsctx.Resolver) *side {
 	t.Helper()
 	st := stats.NewStore()
-	c, err := tlsctx.NewClient(cfg, r, tlsctx.NewTally(st.Scope("ssl")))
+	c, err := tlsctx.NewClient(cfg, r, tlsctx.NewTally(st.Scope(""), false))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,9 +99,11 @@ func newClient(t testing.TB, cfg *tlsctx.ClientConfig, r tlsctx.Resolver) *side 
 
 func (s *side) counted(t testing.TB, name string, want int64) {
 	t.Helper()
-	got, _ := s.store.Value("ssl." + name)
-	if got != want {
-		t.Errorf("ssl.%s is %d, want %d", name, got, want)
+	if !strings.HasPrefix(name, "server_ssl_") {
+		name = "ssl." + name
+	}
+	if got, _ := s.store.Value(name); got != want {
+		t.Errorf("%s is %d, want %d", name, got, want)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 // A Ref is a secret of a TLS context: one that stands in it, or the key of one that comes by discovery.
 type Ref struct {
 	Key    string         // of extension.Context.RequireFrom; "" when the secret stands in the context
+	Name   string         // of the secret that Key is of
+	Static bool           // that is one of the bootstrap
 	Inline *secret.Secret // nil when it does not
 	Source secret.Bytes   // of one that stands in the context and names files: its message, to be decoded again when they change
 }

@@ -256,7 +256,7 @@ func TestSecretsComeAndChange(t *testing.T) {
 	if r := shake(t, s, offering("a")); r.serverErr == nil || !strings.Contains(r.serverErr.Error(), "not there yet: c") {
 		t.Errorf("without a secret: %v", r.serverErr)
 	}
-	s.counted(t, "context_not_ready", 1)
+	s.counted(t, "server_ssl_socket_factory.downstream_context_secrets_not_ready", 1)
 	live.Store(certificate(t, ca.Issue(t, "one")))
 	before := shake(t, s, offering("a"))
 	if before.clientErr != nil {

@@ -23,27 +23,41 @@ type Stats struct {
 	StapleResponses    *stats.Counter `stat:"ocsp_staple_responses"`
 	StapleRequests     *stats.Counter `stat:"ocsp_staple_requests"`
 	KeyUsage           *stats.Counter `stat:"was_key_usage_invalid"`
-	NoSecret           *stats.Counter `stat:"context_not_ready"`  // Weir: a handshake that came before the secrets
 	ContextUpdate      *stats.Counter `stat:"context_updated"`    // Weir: a new secret was taken
 	ContextUpdateError *stats.Counter `stat:"context_update_bad"` // Weir: one could not be, and the last is used
+}
+
+// FactoryStats count what contexts are made of, under listener.<address>.server_ssl_socket_factory. and
+// cluster.<name>.client_ssl_socket_factory. (Envoy: TLS statistics).
+type FactoryStats struct {
+	BySDS         *stats.Counter `stat:"ssl_context_update_by_sds"`            // secrets that came
+	NoSecret      *stats.Counter `stat:"downstream_context_secrets_not_ready"` // handshakes that came before them
+	NoSecretThere *stats.Counter `stat:"upstream_context_secrets_not_ready"`   // … with upstream hosts
 }
 
 // A Tally is what the handshakes of one scope are counted in: Stats, and the counters that Envoy names by what was negotiated, which
 // are made when they are first needed.
 type Tally struct {
-	Stats *Stats
+	Stats   *Stats
+	Factory *FactoryStats
 
 	// set in NewTally, never changed
-	scope *stats.Scope
+	scope      *stats.Scope
+	downstream bool
 
 	versions [2]atomic.Pointer[stats.Counter]
 	ciphers  [len(suites)]atomic.Pointer[stats.Counter]
 	curves   [len(curves)]atomic.Pointer[stats.Counter]
 }
 
-// NewTally makes the counters in a scope that is called ssl.
-func NewTally(scope *stats.Scope) *Tally {
-	return &Tally{Stats: stats.Fill[Stats](scope), scope: scope}
+// NewTally makes the counters below the scope of a listener or a cluster; downstream is the former.
+func NewTally(scope *stats.Scope, downstream bool) *Tally {
+	factory := "client_ssl_socket_factory"
+	if downstream {
+		factory = "server_ssl_socket_factory"
+	}
+	ssl := scope.Scope("ssl")
+	return &Tally{Stats: stats.Fill[Stats](ssl), Factory: stats.Fill[FactoryStats](scope.Scope(factory)), scope: ssl, downstream: downstream}
 }
 
 // done counts a handshake that came to its end.
@@ -81,8 +95,10 @@ func (t *Tally) failed(err error) {
 	switch {
 	case errors.As(err, &v):
 		t.verifyFailed(v.Why)
+	case errors.Is(err, errNotReady) && t.downstream:
+		t.Factory.NoSecret.Inc()
 	case errors.Is(err, errNotReady):
-		t.Stats.NoSecret.Inc()
+		t.Factory.NoSecretThere.Inc()
 	}
 	t.Stats.Error.Inc()
 }

@@ -86,6 +86,16 @@ func assignmentKey(r *config.Resource) string {
 	return cmp.Or(cfg.EDSKey, cfg.EDSName, cfg.Name)
 }
 
+// assignmentVersion is the version of a cluster's assignment by EDS; "" without.
+func assignmentVersion(s *config.Snapshot, cfg *cluster.Cluster) string {
+	if cfg.Type == cluster.EDS {
+		if r := s.Endpoints[cmp.Or(cfg.EDSKey, cfg.EDSName, cfg.Name)]; r != nil {
+			return r.Version
+		}
+	}
+	return ""
+}
+
 func assignmentOf(s *config.Snapshot, cfg *cluster.Cluster) *cluster.Assignment {
 	if cfg.Type != cluster.EDS {
 		return cfg.Assignment

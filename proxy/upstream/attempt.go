@@ -190,6 +190,7 @@ func (a *Attempt) Abort() {
 	a.forget()
 	_ = a.client.Abort()
 	c.closed(a.Host, a.key.high, by, a.opened)
+	c.stats.RqPerCx.Record(uint64(a.requests))
 }
 
 // destroy closes the connection of an attempt that is nobody's.
@@ -200,6 +201,7 @@ func (a *Attempt) destroy(by end) {
 	a.forget()
 	_ = a.client.Close() // nothing is waiting to be written that anybody wants
 	a.Host.cluster.closed(a.Host, a.key.high, by, a.opened)
+	a.Host.cluster.stats.RqPerCx.Record(uint64(a.requests))
 }
 
 func (a *Attempt) forget() {
@@ -242,4 +244,5 @@ func (a *Attempt) destroyKeepingSlot() {
 	st.CxDestroy.Inc()
 	st.CxDestroyLocal.Inc()
 	st.CxLengthMs.Record(uint64(time.Since(a.opened).Milliseconds()))
+	st.RqPerCx.Record(uint64(a.requests))
 }

@@ -34,6 +34,8 @@ type Options struct {
 	// Secrets and Keep are those of the filters' BuildContext, for transport sockets; nil: there are none by discovery.
 	Secrets func(key string) *secret.Live
 	Keep    func(s *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live
+	// WatchSecret is theirs too.
+	WatchSecret func(l *secret.Live, changed func(*secret.Secret), gone func(), done <-chan struct{})
 
 	Runtime *runtime.Registry // what it says of clusters counts; nil says nothing
 
@@ -158,6 +160,9 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 			m.applied.failed[name] = struct{}{}
 			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
 			continue
+		}
+		if v := assignmentVersion(s, cfg); v != "" {
+			now.stats.Version.Set(stats.Hash(v))
 		}
 		if replaced != nil {
 			gone = append(gone, replaced)

@@ -182,6 +182,7 @@ func (s *shared) onClose(err error) {
 		by = endLocal
 	}
 	s.host.cluster.closed(s.host, s.key.high, by, s.opened)
+	s.host.cluster.stats.RqPerCx.Record(s.requests.Load())
 }
 
 // drain retires all connections.

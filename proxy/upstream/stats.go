@@ -55,7 +55,8 @@ type Stats struct {
 	RqRetryBackoffLimit  *stats.Counter   `stat:"upstream_rq_retry_backoff_ratelimited"`
 	RqRetryLimitExceeded *stats.Counter   `stat:"upstream_rq_retry_limit_exceeded"`
 	RqRetrySuccess       *stats.Counter   `stat:"upstream_rq_retry_success"`
-	RqTime               *stats.Histogram `stat:"upstream_rq_time"` // milliseconds
+	RqTime               *stats.Histogram `stat:"upstream_rq_time"`   // milliseconds
+	RqPerCx              *stats.Histogram `stat:"upstream_rq_per_cx"` // of HTTP connections that ended
 
 	// Load balancing and membership.
 	LBHealthyPanic     *stats.Counter `stat:"lb_healthy_panic"`
@@ -69,6 +70,7 @@ type Stats struct {
 	UpdateSuccess      *stats.Counter `stat:"update_success"`
 	UpdateFailure      *stats.Counter `stat:"update_failure"`
 	UpdateEmpty        *stats.Counter `stat:"update_empty"`
+	Version            *stats.Gauge   `stat:"version"` // of the assignment: stats.Hash of its version
 	BindErrors         *stats.Counter `stat:"bind_errors"`
 	OriginalDstInvalid *stats.Counter `stat:"original_dst_host_invalid"`
 	RetryOrShadowOver  *stats.Counter `stat:"retry_or_shadow_abandoned"`

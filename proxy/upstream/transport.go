@@ -26,6 +26,8 @@ type TransportContext struct {
 	Secrets func(key string) *secret.Live
 	Keep    func(s *secret.Secret, again func() (*secret.Secret, error), done <-chan struct{}) *secret.Live
 	Closing <-chan struct{} // closed when what is being built is not used any more
+	// WatchSecret is as in filters.BuildContext.
+	WatchSecret func(l *secret.Live, changed func(*secret.Secret), gone func(), done <-chan struct{})
 }
 
 // A BuildTransport is the Factory.Build of upstream transport sockets.
@@ -46,7 +48,7 @@ func (c *Cluster) buildTransports(cfg *cluster.Cluster) (*transports, error) {
 		return was, nil
 	}
 	t := &transports{cfg: cfg, closing: make(chan struct{})}
-	tc := &TransportContext{Stats: c.scope, Secrets: c.m.o.Secrets, Keep: c.m.o.Keep, Closing: t.closing}
+	tc := &TransportContext{Stats: c.scope, Secrets: c.m.o.Secrets, Keep: c.m.o.Keep, WatchSecret: c.m.o.WatchSecret, Closing: t.closing}
 	build := func(p *extension.Parsed) (Transport, error) {
 		if p == nil {
 			return nil, nil

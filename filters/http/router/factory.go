@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/filters"
+	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // Factory is envoy.filters.http.router.
@@ -31,5 +32,9 @@ func build(c settings, bc *filters.BuildContext) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host name: %w", err)
 	}
-	return &filter{cfg: c, clusters: bc.Clusters, log: bc.Log, hostname: name}, nil
+	f := &filter{cfg: c, clusters: bc.Clusters, log: bc.Log, hostname: name}
+	if bc.HTTP != nil {
+		f.stats = stats.Fill[Stats](bc.HTTP)
+	}
+	return f, nil
 }

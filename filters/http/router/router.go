@@ -23,6 +23,7 @@ type filter struct {
 	clusters *upstream.Manager
 	log      *zap.Logger
 	hostname string
+	stats    *Stats
 }
 
 var _ filters.Terminal = (*filter)(nil)
@@ -30,6 +31,7 @@ var _ filters.Terminal = (*filter)(nil)
 // ServeStream implements filters.Terminal.
 func (f *filter) ServeStream(s *stream.Stream) error {
 	rt := s.Route()
+	f.stats.count(rt)
 	switch {
 	case rt == nil && misdirected(s):
 		s.Reply(421, 0, "misdirected_request", "misdirected request")

@@ -29,8 +29,7 @@ func common(l *fielderr.List, m *tlsv3.CommonTlsContext, ctx *extension.Context)
 	}
 	if len(m.GetTlsCertificates()) == 0 { // else those by discovery are ignored, as in Envoy
 		for i, s := range m.GetTlsCertificateSdsSecretConfigs() {
-			key := core.RequireSecret(l, fielderr.Index(at+".tls_certificate_sds_secret_configs", i), s, ctx)
-			c.Certificates = append(c.Certificates, tlsctx.Ref{Key: key})
+			c.Certificates = append(c.Certificates, *require(l, fielderr.Index(at+".tls_certificate_sds_secret_configs", i), s, ctx))
 		}
 	}
 	validation(l, &c, m, ctx)
@@ -54,13 +53,18 @@ func validation(l *fielderr.List, c *tlsctx.Common, m *tlsv3.CommonTlsContext, c
 			&tlsv3.Secret{Type: &tlsv3.Secret_ValidationContext{ValidationContext: v.ValidationContext}})
 		c.Validation = &r
 	case *tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig:
-		c.Validation = &tlsctx.Ref{Key: core.RequireSecret(l, at+".validation_context_sds_secret_config", v.ValidationContextSdsSecretConfig, ctx)}
+		c.Validation = require(l, at+".validation_context_sds_secret_config", v.ValidationContextSdsSecretConfig, ctx)
 	case *tlsv3.CommonTlsContext_CombinedValidationContext:
 		path := at + ".combined_validation_context"
 		c.Default = secret.DecodeDefaultValidation(l, path+".default_validation_context", v.CombinedValidationContext.GetDefaultValidationContext())
-		c.Validation = &tlsctx.Ref{Key: core.RequireSecret(l, path+".validation_context_sds_secret_config",
-			v.CombinedValidationContext.GetValidationContextSdsSecretConfig(), ctx)}
+		c.Validation = require(l, path+".validation_context_sds_secret_config",
+			v.CombinedValidationContext.GetValidationContextSdsSecretConfig(), ctx)
 	}
+}
+
+// require refers to a secret that is discovered.
+func require(l *fielderr.List, path string, m *tlsv3.SdsSecretConfig, ctx *extension.Context) *tlsctx.Ref {
+	return &tlsctx.Ref{Key: core.RequireSecret(l, path, m, ctx), Name: m.GetName(), Static: m.GetSdsConfig() == nil}
 }
 
 // inline refers to a secret that stands in the context. One that names files keeps its message, to be read again.

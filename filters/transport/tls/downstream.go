@@ -3,7 +3,6 @@ package tls
 import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
-	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/secret"
@@ -40,7 +39,7 @@ func parseServer(m *tlsv3.DownstreamTlsContext, ctx *extension.Context) (*tlsctx
 			&tlsv3.Secret{Type: &tlsv3.Secret_SessionTicketKeys{SessionTicketKeys: k.SessionTicketKeys}})
 		c.TicketKeys = &r
 	case *tlsv3.DownstreamTlsContext_SessionTicketKeysSdsSecretConfig:
-		c.TicketKeys = &tlsctx.Ref{Key: core.RequireSecret(&l, "session_ticket_keys_sds_secret_config", k.SessionTicketKeysSdsSecretConfig, ctx)}
+		c.TicketKeys = require(&l, "session_ticket_keys_sds_secret_config", k.SessionTicketKeysSdsSecretConfig, ctx)
 	case *tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption:
 		c.NoTickets = k.DisableStatelessSessionResumption
 	}

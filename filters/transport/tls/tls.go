@@ -28,10 +28,22 @@ func buildServer(c *tlsctx.ServerConfig, bc *filters.BuildContext) (any, error) 
 	if scope == nil {
 		scope = bc.Stats
 	}
-	return tlsctx.NewServer(c, resolver(bc.Secrets, bc.Keep, bc.Closing), tally(scope))
+	t := tlsctx.NewTally(scope, true)
+	return tlsctx.NewServer(c, shown(resolver(bc.Secrets, bc.Keep, bc.Closing), t, scope, bc.WatchSecret, bc.Closing), t)
 }
 
-func tally(scope *stats.Scope) *tlsctx.Tally { return tlsctx.NewTally(scope.Scope("ssl")) }
+// shown is a resolver that has the statistics of what it finds kept.
+func shown(r tlsctx.Resolver, t *tlsctx.Tally, scope *stats.Scope, w watch, done <-chan struct{}) tlsctx.Resolver {
+	if w == nil {
+		return r
+	}
+	ssl := scope.Scope("ssl")
+	return func(ref *tlsctx.Ref) *secret.Live {
+		l := r(ref)
+		show(ref, l, ssl, t.Factory.BySDS, w, done)
+		return l
+	}
+}
 
 // resolver finds live secrets: those that come by discovery by their key, those of the context are kept up with their files.
 func resolver(named func(string) *secret.Live,

@@ -16,7 +16,8 @@ func UpstreamFactory() *extension.Factory {
 }
 
 func buildClient(c *tlsctx.ClientConfig, tc *upstream.TransportContext) (upstream.Transport, error) {
-	return tlsctx.NewClient(c, resolver(tc.Secrets, tc.Keep, tc.Closing), tally(tc.Stats))
+	t := tlsctx.NewTally(tc.Stats, false)
+	return tlsctx.NewClient(c, shown(resolver(tc.Secrets, tc.Keep, tc.Closing), t, tc.Stats, tc.WatchSecret, tc.Closing), t)
 }
 
 func parseClient(m *tlsv3.UpstreamTlsContext, ctx *extension.Context) (*tlsctx.ClientConfig, error) {
