@@ -4,14 +4,13 @@
 package filters
 
 import (
-	"time"
-
 	"go.uber.org/zap"
 
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/config/secret"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/stream"
@@ -133,9 +132,8 @@ type BuildContext struct {
 	Name       string                          // the filter's name in its chain
 	Node       Node                            // who we are to control planes and log services
 	Draining   func() bool
-	Note       func(*stream.Stream)        // sees each request whose route is about to be looked for; nil: nobody does
-	NoteConn   func(*info.Conn, time.Time) // … and each connection that is passed on as it is, with its start
-	Closing    <-chan struct{}             // closed when what is being built is torn down
+	Flows      *flows.Table    // where requests leave what they are and where they went; nil: nowhere
+	Closing    <-chan struct{} // closed when what is being built is torn down
 
 	// Secrets gives the live secret of a key of extension.Context.RequireFrom; it may be empty yet. Keep makes one of a secret
 	// that stands in the configuration itself: again reads it anew when its files change, until done (Closing) is closed.

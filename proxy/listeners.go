@@ -79,7 +79,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 	o := listener.Options{
 		Log: p.log, Stats: p.scope, Context: p.buildContext(),
 		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
-		DrainTime: p.o.DrainTime, Gradual: p.o.Gradual, Limit: p.limit, Speakers: p.speakers,
+		DrainTime: p.o.DrainTime, Gradual: p.o.Gradual, Limit: p.limit, Speakers: p.speakers, Flows: p.flows,
 	}
 	l, err := listener.New(m, o)
 	if old != nil && errors.Is(err, unix.EADDRINUSE) {
@@ -109,7 +109,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 func (p *Proxy) buildContext() filters.BuildContext {
 	return filters.BuildContext{
 		Log: p.log, Stats: p.scope, Clusters: p.up, Loggers: p.o.Loggers, Shared: &p.shared, Node: p.o.Node,
-		Draining: p.draining.Load, Note: p.recent.Note, NoteConn: p.recent.NoteConn,
+		Draining: p.draining.Load, Flows: p.flows,
 		Routes:     func(name string) *route.Live { return &p.liveRoute(name).Live },
 		Scopes:     p.countedScopes,
 		Discover:   p.o.Discover,

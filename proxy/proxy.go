@@ -27,7 +27,7 @@ import (
 	"github.com/weirproxy/weir/config/route"
 	values "github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/filters"
-	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/layers"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/listener/speakers"
@@ -50,6 +50,7 @@ type Options struct {
 	MaxConns  uint64                                  // downstream connections at once, over all listeners; 0: no limit
 	Runtime   *values.Registry                        // whose keys the configuration reads; nil makes one
 	Layers    []bootstrap.RuntimeLayer                // of the runtime
+	Flows     flows.Detail                            // how much is kept of the latest flows
 }
 
 // A Proxy is the data plane of a process.
@@ -70,8 +71,8 @@ type Proxy struct {
 	secrets *secrets
 	layers  *layers.Loader
 
-	recent   *recent.Ring    // set in New, never changed
 	speakers *speakers.Table // set in New, never changed
+	flows    *flows.Table    // set in New, never changed
 
 	ids    atomic.Uint64 // numbers connections
 	limit  *listener.Limit
@@ -126,7 +127,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	root := o.Stats.Scope("")
 	p := &Proxy{
-		recent: recent.New(), speakers: speakers.New(speakers.DefaultSize, speakers.DefaultTTL),
+		flows: flows.New(o.workers(), o.Flows), speakers: speakers.New(speakers.DefaultSize, speakers.DefaultTTL),
 		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
@@ -148,8 +149,8 @@ func (p *Proxy) Clusters() *upstream.Manager { return p.up }
 // Runtime are the runtime layers.
 func (p *Proxy) Runtime() *layers.Loader { return p.layers }
 
-// Recent is a sample of the latest requests.
-func (p *Proxy) Recent() *recent.Ring { return p.recent }
+// Flows are the latest flows; nil when none are kept.
+func (p *Proxy) Flows() *flows.Table { return p.flows }
 
 // Speakers are the servers that are known to speak first.
 func (p *Proxy) Speakers() *speakers.Table { return p.speakers }
@@ -213,6 +214,7 @@ func (p *Proxy) Apply(s *config.Snapshot) error {
 	p.secrets.drop(s)
 	p.noteAddresses()
 	p.snapshot.Store(s)
+	p.flows.SetVersion(s.Version)
 	if len(gone) > 0 {
 		p.removeLater()
 	}

@@ -43,7 +43,7 @@ clusters:
 			if got := r.Do(ask, "GET", path, "authorization", "secret"); got.Code != 200 {
 				t.Fatal(got)
 			}
-			for _, q := range r.Proxy.Recent().All() {
+			for _, q := range r.Proxy.Flows().Sample() {
 				if strings.HasPrefix(path, q.Path) {
 					return true
 				}

@@ -34,7 +34,7 @@ import (
 	"github.com/weirproxy/weir/proxy"
 	"github.com/weirproxy/weir/proxy/doctor"
 	"github.com/weirproxy/weir/proxy/explain/dryrun"
-	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/listener/speakers"
 	"github.com/weirproxy/weir/proxy/logging"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -48,8 +48,8 @@ type Source interface {
 	Clusters() *upstream.Manager
 	Listeners() []proxy.ListenerInfo
 	Secrets() []proxy.SecretInfo
-	Recent() *recent.Ring
 	Speakers() *speakers.Table
+	Flows() *flows.Table
 }
 
 // DrainOptions say how listeners are drained (Envoy: POST /drain_listeners).

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/proxy/explain/dryrun"
-	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/flows"
 )
 
 // maxProposal bounds the body of a dry run, in bytes.
@@ -17,7 +17,7 @@ const maxProposal = 256 << 20
 
 // A recentRequest is one of the sample, and where it would go now.
 type recentRequest struct {
-	recent.Request
+	flows.Request
 	Way dryrun.Way `json:"way"`
 }
 
@@ -25,8 +25,8 @@ type recentRequest struct {
 func (s *Server) recent(p *reply, _ *http.Request, _ url.Values) {
 	out := []recentRequest{}
 	now := dryrun.NewDecider(s.o.Proxy.Snapshot())
-	if r := s.o.Proxy.Recent(); r != nil {
-		for _, q := range r.All() {
+	if r := s.o.Proxy.Flows(); r != nil {
+		for _, q := range r.Sample() {
 			out = append(out, recentRequest{q, now.Decide(&q)})
 		}
 	}
@@ -35,7 +35,7 @@ func (s *Server) recent(p *reply, _ *http.Request, _ url.Values) {
 
 // dryRun says what resources would change. It changes nothing itself; it is a POST for its body.
 func (s *Server) dryRun(p *reply, r *http.Request, q url.Values) {
-	if s.o.Decode == nil || s.o.Proxy.Recent() == nil {
+	if s.o.Decode == nil || s.o.Proxy.Flows() == nil {
 		unable(p, "dry_run")
 		return
 	}
@@ -49,5 +49,5 @@ func (s *Server) dryRun(p *reply, r *http.Request, q url.Values) {
 		return
 	}
 	p.value(dryrun.Run(s.o.Proxy.Snapshot(), dryrun.Proposal{Resources: m.GetResources(), Static: q.Has("static")}, s.o.Decode,
-		s.o.Proxy.Recent().All()))
+		s.o.Proxy.Flows().Sample()))
 }

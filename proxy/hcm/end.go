@@ -26,6 +26,7 @@ func (m *Manager) begin(s *stream.Stream, ofCodec *stats.Counter) {
 	ofCodec.Inc()
 	m.stats.RqActive.Inc()
 	s.Conn.Info.Requests++
+	s.Info.ID = s.Conn.Info.Requests
 }
 
 // adopt takes over what the codec found in the head.
@@ -87,6 +88,10 @@ func (m *Manager) end(s *stream.Stream) {
 	i, st := &s.Info, m.stats
 	i.End = time.Now()
 	s.End()
+	if s.Flow == nil {
+		m.track(s) // it did not come as far as that
+	}
+	s.Flow.End(i)
 	if s.Replied() && upgraded(s) {
 		st.CxUpgradesActive.Dec()
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/weirproxy/weir/proxy/codec/h1"
 	"github.com/weirproxy/weir/proxy/codec/h2"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/stream"
 )
@@ -44,7 +45,7 @@ type Manager struct {
 	below   *ListenerStats // nil outside of a listener
 	log     *zap.Logger
 	loggers []filters.AccessLogger
-	note    func(*stream.Stream) // nil: nobody wants to know
+	flows   *flows.Table
 	links   []link
 	slots   *stream.Slots
 
@@ -54,7 +55,7 @@ type Manager struct {
 // New builds a connection manager: its HTTP filters, its access loggers, and the
 // route table it looks at.
 func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
-	m := &Manager{cfg: cfg, rules: cfg.Rules, note: bc.Note, log: bc.Log}
+	m := &Manager{cfg: cfg, rules: cfg.Rules, flows: bc.Flows, log: bc.Log}
 	m.rules.Limits = m.rules.WithDefaults()
 	m.http2 = http2Options(cfg)
 	scope := bc.Stats.Scope("http", cfg.StatPrefix)

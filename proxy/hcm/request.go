@@ -44,9 +44,7 @@ func (m *Manager) prepare(s *stream.Stream, codec continuer, a *arrival) bool {
 		s.Request.Del(header.Upgrade)
 		s.UpgradeType = nil
 	}
-	if m.note != nil {
-		m.note(s)
-	}
+	m.track(s)
 	return true
 }
 

@@ -35,6 +35,7 @@ import (
 	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/listener/speakers"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -73,6 +74,8 @@ type Options struct {
 	Speakers *speakers.Table
 	// Limit is shared by the listeners of a process; nil: there is none.
 	Limit *Limit
+	// Flows is where connections that end leave what they were; nil: nowhere.
+	Flows *flows.Table
 }
 
 // A Listener is one Envoy listener at run time.

@@ -112,6 +112,7 @@ func (l *Listener) serve(s *session) (next *Listener) {
 			l.log.Error("panic while serving a connection", zap.Uint64("connection", s.Info.ID), zap.Stringer("source", s.Info.Source),
 				zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			_ = s.Reset()
+			l.o.Flows.Abandon(s.Info.ID)
 		}
 		l.leave(s, next != nil)
 	}()
@@ -185,6 +186,7 @@ func (l *Listener) leave(s *session, given bool) {
 	s.In.Discard()
 	s.Info.End = time.Now()
 	l.stats.CxLength.Record(uint64(s.Info.End.Sub(s.started).Milliseconds()))
+	l.o.Flows.Connection(&s.Info, s.Loop)
 	for _, a := range s.g.loggers {
 		l.note(s, a)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 )
@@ -40,6 +41,7 @@ type Stream struct {
 type life struct {
 	Info info.Stream
 	Conn *conn.Conn
+	Flow *flows.Entry // where the stream is seen by people; nil: nowhere
 
 	// Set by the codec when the request head is in.
 	Method, Path, Authority []byte // as received or as filters changed them: SetPath, SetAuthority

@@ -19,7 +19,7 @@ var (
 	model  = append([]string{"config/..."}, leaves...)
 	level1 = append([]string{
 		"proxy/stream/...", "proxy/conn/...", "proxy/tcp/...", "proxy/tlsctx/...", "proxy/buffer/...",
-		"proxy/stats/...", "proxy/logging", "proxy/sniff/...", "proxy/netio/...", "proxy/park/...", "proxy/tokenbucket",
+		"proxy/stats/...", "proxy/logging", "proxy/sniff/...", "proxy/netio/...", "proxy/park/...", "proxy/tokenbucket", "proxy/flows",
 	}, model...)
 	level2 = append([]string{"proxy/upstream/...", "proxy/codec/..."}, level1...)
 	level3 = append([]string{"filters"}, level2...)
@@ -53,6 +53,7 @@ var rules = []rule{
 	{"proxy/stats", nil},
 	{"proxy/logging", nil},
 	{"proxy/tokenbucket", nil},
+	{"proxy/flows", []string{"proxy/info", "proxy/header"}}, // filled by streams and listeners, read by admin
 	{"proxy/sniff", []string{"proxy/info"}},
 	{"proxy/netio", []string{"proxy/buffer", "proxy/info"}},
 	{"proxy/stream/...", level1},

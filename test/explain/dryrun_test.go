@@ -17,7 +17,7 @@ import (
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/support"
 	"github.com/weirproxy/weir/proxy/explain/dryrun"
-	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/test/rig"
 )
 
@@ -78,7 +78,7 @@ func TestDryRunOfRoutesOfTheirOwnSource(t *testing.T) {
 		Listeners: map[string]*config.Resource{"in": in},
 		Routes:    map[string]*config.Resource{in.Refs[0].Key(): was},
 	}
-	sample := []recent.Request{{Listener: "in", Method: "GET", Host: "a", Path: "/x"}}
+	sample := []flows.Request{{Listener: "in", Method: "GET", Host: "a", Path: "/x"}}
 	r := dryrun.Run(now, dryrun.Proposal{Resources: []*anypb.Any{routes("/y")}}, decode, sample)
 	if len(r.Changes) != 1 || r.Changes[0].What != "changed" || len(r.Lost) != 1 || len(r.Rejected) != 0 {
 		t.Errorf("%+v", r)
@@ -101,7 +101,7 @@ func TestDryRunOfScopedRoutes(t *testing.T) {
 	key := func(r *config.Resource) string {
 		return (&config.Snapshot{Scopes: map[string]*config.Resource{"x": r}}).Scope("x").Key
 	}
-	sample := []recent.Request{
+	sample := []flows.Request{
 		{Listener: "in", Method: "GET", Host: "h", Path: "/1", Scope: key(one)}, {Listener: "in", Method: "GET", Host: "h", Path: "/2", Scope: key(two)},
 	}
 	f := func(p []*anypb.Any, moved, lost string) {
@@ -136,7 +136,7 @@ func TestDryRunOfDiscoveredHosts(t *testing.T) {
 		Routes:    map[string]*config.Resource{"r": decoded(t, read(t, &routev3.RouteConfiguration{}, `{"name":"r","vhds":{"config_source":{"ads":{}}}}`))},
 		Hosts:     map[string]*config.Resource{"r/vh": h},
 	}
-	q := recent.Request{Listener: "in", Method: "GET", Host: "h", Path: "/"}
+	q := flows.Request{Listener: "in", Method: "GET", Host: "h", Path: "/"}
 	if w := dryrun.NewDecider(now).Decide(&q); w.Cluster != "a" || w.Lost != "" || w.Route != "vh.routes[0]" {
 		t.Errorf("%+v", w)
 	}
@@ -191,7 +191,7 @@ clusters:
 	if !rig.Eventually(func() bool { // the sample takes one in a while
 		ask("tcp")
 		ask("scoped")
-		for _, q := range r.Proxy.Recent().All() {
+		for _, q := range r.Proxy.Flows().Sample() {
 			if (q.Method == "") != (q.Listener == "tcp") {
 				t.Fatalf("%+v", q)
 			}
@@ -225,9 +225,9 @@ func BenchmarkDryRun(b *testing.B) {
 		Clusters:  map[string]*config.Resource{"a": decoded(b, clusterOf(b, "a"))},
 		Routes:    map[string]*config.Resource{"r": decoded(b, to(b, "r", "a"))},
 	}
-	sample := make([]recent.Request, 512)
+	sample := make([]flows.Request, 512)
 	for i := range sample {
-		sample[i] = recent.Request{Listener: "in", Method: "GET", Host: "h", Path: fmt.Sprint("/", i)}
+		sample[i] = flows.Request{Listener: "in", Method: "GET", Host: "h", Path: fmt.Sprint("/", i)}
 	}
 	p := dryrun.Proposal{Resources: []*anypb.Any{to(b, "r", "b")}}
 	for b.Loop() {

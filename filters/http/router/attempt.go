@@ -82,6 +82,7 @@ func (e *exchange) connect() (outcome, bool) {
 			return outcome{err: err}, false
 		}
 		e.tried = append(e.tried, h)
+		e.s.Flow.To(&e.s.Info, h.Address())
 		e.open.Deadline, _ = e.plan.connectBound(e.deadline)
 		e.at, err = e.cl.OpenHTTP(e.s, h, &e.open)
 		if err == nil {

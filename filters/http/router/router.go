@@ -106,6 +106,9 @@ func (e *exchange) serve() error {
 // next asks the plan, takes what a retry costs, and counts.
 func (e *exchange) next(out outcome) decision {
 	d := e.plan.next(&out, e.s.Request.Value(header.Method))
+	if d.verdict != deliver {
+		e.tell(&out)
+	}
 	st := e.cl.Stats()
 	if d.verdict != retry {
 		if e.plan.retries > 0 && d.verdict == deliver && out.code < 500 {

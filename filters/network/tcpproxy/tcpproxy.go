@@ -22,6 +22,7 @@ import (
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/buffer"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -48,14 +49,14 @@ type filter struct {
 	up      *upstream.Manager
 	log     *zap.Logger
 	loggers []filters.AccessLogger
-	note    func(*info.Conn, time.Time)
+	flows   *flows.Table
 }
 
 func build(c *Config, bc *filters.BuildContext) (any, error) {
 	if bc.Clusters == nil {
 		return nil, errors.New("no clusters to proxy to")
 	}
-	f := &filter{c: c, up: bc.Clusters, log: bc.Log, note: bc.NoteConn, st: stats.Fill[Stats](bc.Stats.Scope("tcp", c.statPrefix))}
+	f := &filter{c: c, up: bc.Clusters, log: bc.Log, flows: bc.Flows, st: stats.Fill[Stats](bc.Stats.Scope("tcp", c.statPrefix))}
 	if f.log == nil {
 		f.log = zap.NewNop()
 	}
@@ -67,9 +68,7 @@ func build(c *Config, bc *filters.BuildContext) (any, error) {
 // ServeConn implements filters.TerminalFilter.
 func (f *filter) ServeConn(c *conn.Conn) error {
 	f.st.CxTotal.Inc()
-	if f.note != nil {
-		f.note(&c.Info, c.Info.Start)
-	}
+	f.flows.Passed(&c.Info)
 	err := f.serve(c)
 	if len(f.loggers) > 0 {
 		c.Info.End = time.Now()

@@ -7,7 +7,7 @@ import (
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/explain"
-	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/info"
 )
 
@@ -47,7 +47,7 @@ func NewDecider(s *config.Snapshot) *Decider {
 }
 
 // Decide takes a request through the configuration: filter chain, scope, route, cluster. A request without a method is a connection.
-func (d *Decider) Decide(q *recent.Request) Way {
+func (d *Decider) Decide(q *flows.Request) Way {
 	a := d.world.Ask(questionOf(q))
 	w := Way{Chain: a.Chain, Route: a.Route}
 	if a.VirtualHost != "" && strings.HasPrefix(a.Route, "routes[") {
@@ -69,7 +69,7 @@ func (d *Decider) Decide(q *recent.Request) Way {
 }
 
 // questionOf asks about one of the sample.
-func questionOf(q *recent.Request) explain.Question {
+func questionOf(q *flows.Request) explain.Question {
 	out := explain.Question{
 		Listener: q.Listener, Source: q.Source, Destination: q.Dest,
 		TLS: q.TLS || q.Transport == info.TLS, ServerName: q.ServerName,

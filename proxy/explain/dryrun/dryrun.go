@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/config"
-	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/flows"
 )
 
 // Decode turns one resource into the model.
@@ -55,14 +55,14 @@ type Rejection struct {
 
 // A Move is requests that go the same way today and another one then.
 type Move struct {
-	Example recent.Request `json:"example"` // the latest
-	Count   int            `json:"count"`
-	Was     Way            `json:"was"`
-	Now     Way            `json:"now"`
+	Example flows.Request `json:"example"` // the latest
+	Count   int           `json:"count"`
+	Was     Way           `json:"was"`
+	Now     Way           `json:"now"`
 }
 
 // Run judges a proposal.
-func Run(now *config.Snapshot, p Proposal, decode Decode, sample []recent.Request) *Report {
+func Run(now *config.Snapshot, p Proposal, decode Decode, sample []flows.Request) *Report {
 	r := &Report{Changes: []Change{}, Rejected: []Rejection{}, Moved: []Move{}, Lost: []Move{}, Looked: len(sample)}
 	then := r.propose(now, p, decode)
 	type key struct{ was, now Way }

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/weirproxy/weir/proxy/hcm/recent"
+	"github.com/weirproxy/weir/proxy/flows"
 )
 
 // Write prints the report for people.
@@ -37,7 +37,7 @@ func (r *Report) Write(w io.Writer) {
 }
 
 // subject names a request, or a connection by what is known of it.
-func subject(q *recent.Request) string {
+func subject(q *flows.Request) string {
 	switch {
 	case q.Method != "":
 		return q.Method + " " + q.Host + q.Path
