@@ -149,6 +149,37 @@ func (p *Proxy) Clusters() *upstream.Manager { return p.up }
 // Runtime are the runtime layers.
 func (p *Proxy) Runtime() *layers.Loader { return p.layers }
 
+// LiveFlows calls f for every connection that goes on; f must not wait.
+func (p *Proxy) LiveFlows(f func(flows.Live)) {
+	for _, l := range p.serving() {
+		l.LiveFlows(f)
+	}
+}
+
+// Kill ends a connection by its number, or one stream of it where that is possible (0: the connection); it tells whether it was there,
+// and whether the whole connection ends.
+func (p *Proxy) Kill(id, stream uint64) (found, whole bool) {
+	for _, l := range p.serving() {
+		if found, whole = l.Kill(id, stream); found {
+			break
+		}
+	}
+	return found, whole
+}
+
+// serving are the listeners that have connections, those that were removed with them.
+func (p *Proxy) serving() (out []*listener.Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.listeners {
+		out = append(out, l.l)
+	}
+	for l := range p.retired {
+		out = append(out, l.l)
+	}
+	return out
+}
+
 // Flows are the latest flows; nil when none are kept.
 func (p *Proxy) Flows() *flows.Table { return p.flows }
 

@@ -34,6 +34,52 @@ type Conn struct {
 	ending   atomic.Bool // … or when there is none to come
 	idle     atomic.Bool
 	told     atomic.Bool // whoever serves it hears of a drain at any time
+	killed   atomic.Bool // by an operator
+	stage    atomic.Uint32
+	cancel   atomic.Pointer[func(stream uint64) bool]
+}
+
+// A Stage is how far a connection is on its way; what Info says of the stages before it no longer changes, and may be read from other
+// goroutines.
+type Stage uint32
+
+// The stages.
+const (
+	Accepted  Stage = iota // ID, Start, DirectSource, Local and Listener are known
+	Chosen                 // what was sniffed, the addresses and the filter chain as well
+	Secured                // TLS as well
+	Connected              // the upstream of a connection that is passed on as well
+)
+
+// Reach says that the connection came to a stage.
+func (c *Conn) Reach(s Stage) { c.stage.Store(uint32(s)) }
+
+// Stage gives the last that Reach said; it may be called from any goroutine.
+func (c *Conn) Stage() Stage { return Stage(c.stage.Load()) }
+
+// Kill says that an operator ends the connection, or a stream of it, which the caller then does.
+func (c *Conn) Kill() { c.killed.Store(true) }
+
+// Killed tells whether an operator ended the connection or a stream of it.
+func (c *Conn) Killed() bool { return c.killed.Load() }
+
+// OnCancel sets what ends one stream of the connection (info.Stream.ID) and tells whether it was there; nil: streams cannot be ended
+// apart.
+func (c *Conn) OnCancel(f func(stream uint64) bool) {
+	if f == nil {
+		c.cancel.Store(nil)
+		return
+	}
+	c.cancel.Store(&f)
+}
+
+// Cancel ends a stream; able says that the connection can, found that the stream was there. It may be called from any goroutine.
+func (c *Conn) Cancel(stream uint64) (able, found bool) {
+	f := c.cancel.Load()
+	if f == nil {
+		return false, false
+	}
+	return true, (*f)(stream)
 }
 
 // An Ahead is an upstream connection that is opened while it is not known yet which filter chain serves

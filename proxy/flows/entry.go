@@ -240,5 +240,20 @@ func (r *record) isNotable() bool {
 	return r.code >= 500 || r.flags&^ordinary != 0 || r.attempts > 1 || r.failure != "" || r.details == "panic" || r.details == Killed
 }
 
+// Abandon ends a request whose goroutine panicked.
+func (e *Entry) Abandon() {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.panicked()
+}
+
+func (e *Entry) panicked() {
+	e.details, e.end = "panic", time.Since(e.start)
+	e.over()
+}
+
 // Killed is the detail of a flow that an operator ended.
 const Killed = "killed_by_operator"

@@ -112,6 +112,9 @@ func (t *Table) flow(e *record, now time.Time) Flow {
 	if e.tried > 0 {
 		f.Tries = append(f.Tries, e.tries[:min(e.tried, maxTries)]...)
 	}
+	if !e.sampled {
+		return f.withQuery()
+	}
 	for i, n := range t.kept {
 		if v := e.get(fields + i); len(v) > 0 {
 			if f.Headers == nil {
@@ -120,6 +123,10 @@ func (t *Table) flow(e *record, now time.Time) Flow {
 			f.Headers[n.String()] = string(v)
 		}
 	}
+	return f.withQuery()
+}
+
+func (f Flow) withQuery() Flow {
 	_, _, f.query = strings.Cut(f.Path, "?")
 	return f
 }

@@ -180,8 +180,7 @@ func (t *Table) Abandon(conn uint64) {
 	for i := range t.workers {
 		t.workers[i].each(func(e *Entry) {
 			if e.state == live && e.conn == conn {
-				e.details, e.end = "panic", time.Since(e.start)
-				e.over()
+				e.panicked()
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package hcm
 import (
 	"time"
 
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -90,6 +91,9 @@ func (m *Manager) end(s *stream.Stream) {
 	s.End()
 	if s.Flow == nil {
 		m.track(s) // it did not come as far as that
+	}
+	if i.Flags != 0 && s.Conn.Killed() {
+		i.Details = flows.Killed
 	}
 	s.Flow.End(i)
 	if s.Replied() && upgraded(s) {

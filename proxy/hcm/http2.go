@@ -34,7 +34,9 @@ func (m *Manager) serveHTTP2(c *conn.Conn) error {
 	defer st.CxHTTP2Active.Dec()
 	x := &http2Conn{m: m, c: c}
 	x.srv = h2.NewServer(c, &m.http2, m.h2stats, x)
+	c.OnCancel(func(id uint64) bool { return x.srv.Cancel(uint32(id)) })
 	err := x.srv.Serve(m.cfg.IdleTimeout, m.cfg.MaxConnDuration)
+	c.OnCancel(nil)
 	c.Info.BytesReceived, c.Info.BytesSent = x.srv.BytesIn(), x.srv.BytesOut()
 	var ce *h2.ConnError
 	switch {
@@ -62,6 +64,7 @@ func (x *http2Conn) NewStream(st *h2.ServerStream) (request, trailers *header.He
 	st.User = s
 	s.Info.Start = time.Now()
 	x.m.begin(s, x.m.stats.RqHTTP2Total)
+	s.Info.ID = uint64(st.ID())
 	if n := x.m.cfg.MaxRequestsPerConn; n > 0 && x.c.Info.Requests >= uint64(n) && !x.srv.Draining() {
 		x.m.stats.CxMaxRequests.Inc()
 		x.srv.Drain()
@@ -133,6 +136,9 @@ func (x *http2Conn) recovered(st *h2.ServerStream) {
 		return
 	}
 	x.m.stats.RqPanic.Inc()
+	if s, ok := st.User.(*stream.Stream); ok {
+		s.Flow.Abandon()
+	}
 	x.m.log.Error("panic while serving a stream", zap.Uint64("connection", x.c.Info.ID), zap.Uint32("stream", st.ID()),
 		zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 	st.User = nil // what the stream holds may be broken: it is not used again

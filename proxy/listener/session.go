@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/info"
 	"github.com/weirproxy/weir/proxy/netio"
 )
@@ -186,6 +187,9 @@ func (l *Listener) leave(s *session, given bool) {
 	s.In.Discard()
 	s.Info.End = time.Now()
 	l.stats.CxLength.Record(uint64(s.Info.End.Sub(s.started).Milliseconds()))
+	if s.Killed() {
+		s.Info.Details = flows.Killed
+	}
 	l.o.Flows.Connection(&s.Info, s.Loop)
 	for _, a := range s.g.loggers {
 		l.note(s, a)
@@ -273,6 +277,7 @@ func (l *Listener) choose(s *session) *chain {
 	if sel := s.g.m.Selector; c.tls != nil && len(s.g.all) > 1 && len(s.Info.ServerName) > 0 {
 		s.Conn.Misdirected = func(host []byte) bool { return sel.Misdirected(&s.Info, m, host) }
 	}
+	s.Reach(conn.Chosen)
 	if _, out := c.retiredAt(); out {
 		// Update looked for its connections before this one had chosen.
 		s.EndSoon()
@@ -292,6 +297,7 @@ func (l *Listener) secure(s *session, c *chain) bool {
 	}
 	err := c.tls.Server(s.Conn, time.Now().Add(d))
 	if err == nil {
+		s.Reach(conn.Secured)
 		return true
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

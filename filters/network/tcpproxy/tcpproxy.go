@@ -98,6 +98,7 @@ func (f *filter) serve(c *conn.Conn) error {
 	if len(f.loggers) > 0 {
 		c.Info.UpstreamLocal = up.LocalAddr()
 	}
+	c.Reach(conn.Connected)
 	cl := up.Host.Cluster().Stats()
 	res := tcp.Copy(
 		tcp.Side{Conn: c.Conn, Buffered: c.In.Bytes(), Written: c.In.Discard},
