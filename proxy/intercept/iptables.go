@@ -186,6 +186,8 @@ func (c *iptCompiler) output() {
 		c.exclusions(out, false, iptOWant, iptTake)
 		return
 	}
+	// A SYN that is sent again, since the first met no listener, may pass this time.
+	c.add(out, "asked again", "-m", "connmark", "--mark", markText(p.LocalMark, p.MarkMask), "-j", "CONNMARK", "--set-xmark", markMask(0, p.MarkMask))
 	c.exclusions(out, false, iptOWant, iptMark)
 	again := c.chain(iptAgain)
 	c.add(again, "", "-j", "MARK", "--set-xmark", markMask(p.LocalMark, p.MarkMask))

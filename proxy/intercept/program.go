@@ -185,6 +185,8 @@ func (pr *program) outputChain(p Plan, x exclusions) {
 	out.add("own sockets", matchMark(p.OwnMark, p.MarkMask), leave())
 	out.add("later packets", matchNotSYN(), matchConnMark(p.LocalMark, p.MarkMask), setMark(p.LocalMark, p.MarkMask), count(), accept())
 	out.add("opened before", matchNotSYN(), leave())
+	// A SYN that is sent again, since the first met no listener, may pass this time.
+	out.add("asked again", matchConnMark(p.LocalMark, p.MarkMask), setConnMark(0, p.MarkMask))
 	// A local program that asks for a local address never leaves the machine:
 	// there is nothing to intercept, whatever IncludeLocal says.
 	p.IncludeLocal = false
