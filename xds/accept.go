@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/weirproxy/weir/config/turn"
 )
 
 // finish accepts a response resource by resource: good ones are taken, bad ones keep their last good version. Then it is ACKed,
@@ -11,7 +13,9 @@ import (
 func (s *Session) finish(t *typeState, r *response) {
 	t.queue = t.queue[1:]
 	var errs []string
+	var now turn.Turn
 	for i := range r.items {
+		now.Pass()
 		it := &r.items[i]
 		if it.cause = it.err; it.err != nil && r.where != nil {
 			it.err = r.where(i, it.err)

@@ -6,6 +6,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/turn"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -26,7 +27,9 @@ func (d Decode) all(typeURL string, items []*anypb.Any) []Result {
 // again does so with what is here of the items; f may be nil.
 func (d Decode) again(f Again, items DecodeItems) []Result {
 	out := make([]Result, len(items.Items))
+	var t turn.Turn
 	for i, a := range items.Items {
+		t.Pass()
 		one := d
 		if f != nil && items.Was[i] != nil {
 			one = func(typeURL string, a *anypb.Any) (*config.Resource, error) { return f(typeURL, a, items.Was[i]) }

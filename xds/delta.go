@@ -17,6 +17,7 @@ func (s *Session) receivedDelta(w ReceivedDelta) {
 		return
 	}
 	r.version = w.Response.GetSystemVersionInfo()
+	r.items = make([]item, 0, len(w.Response.GetResources()))
 	for _, a := range w.Response.GetResources() {
 		var it item
 		it.err = it.open(a)

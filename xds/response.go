@@ -10,6 +10,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config"
+	"github.com/weirproxy/weir/config/turn"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -63,6 +64,7 @@ func (s *Session) received(w Received) {
 		return
 	}
 	r.version, r.where = w.Response.GetVersionInfo(), w.Where
+	r.items = make([]item, 0, len(w.Response.GetResources()))
 	for _, a := range w.Response.GetResources() {
 		r.items = append(r.items, item{any: a})
 	}
@@ -142,7 +144,9 @@ func (s *Session) begin(t *typeState, r *response) {
 		t.names = names
 	}
 	r.seen = make(map[string]int, len(r.items))
+	var now turn.Turn
 	for i := range r.items {
+		now.Pass()
 		it := &r.items[i]
 		if it.skip {
 			continue

@@ -67,7 +67,7 @@ func (s *Service) open(ctx context.Context, method string) (*grpc.ClientConn, gr
 		limit = s.MaxMessage
 	}
 	cs, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method,
-		grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(maxMessage))
+		grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(maxMessage), grpc.ForceCodecV2(newCodec()))
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, short(err)

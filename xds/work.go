@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirproxy/weir/config"
 	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/turn"
 )
 
 // A step looks at what may come out otherwise than in the step before, not at all there is: of the types that have thousands of
@@ -40,10 +41,10 @@ func (t *typeState) restart() { t.stale, t.all, t.used = true, true, nil }
 func (t *typeState) work() iter.Seq[*slot] {
 	if t.all || t.few() {
 		t.looks += len(t.slots)
-		return maps.Values(t.slots)
+		return turn.Each(maps.Values(t.slots))
 	}
 	t.looks += len(t.marked)
-	return maps.Keys(t.marked)
+	return turn.Each(maps.Keys(t.marked))
 }
 
 // changed says that the version that a slot has, or that serves, is another one.
@@ -177,7 +178,7 @@ func (n *tally) add(d tally, sign int) {
 func (t *typeState) rest() {
 	if t.all || t.few() {
 		t.sum, t.marked = tally{}, nil
-		for _, o := range t.slots {
+		for o := range turn.Each(maps.Values(t.slots)) {
 			o.counts = o.tally()
 			t.sum.add(o.counts, 1)
 			if !o.settled() {
@@ -187,7 +188,7 @@ func (t *typeState) rest() {
 		t.all = false
 		return
 	}
-	for o := range t.marked {
+	for o := range turn.Each(maps.Keys(t.marked)) {
 		t.sum.add(o.counts, -1)
 		o.counts = o.tally()
 		t.sum.add(o.counts, 1)

@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/config/core"
 	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/fielderr"
+	"github.com/weirproxy/weir/config/turn"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
@@ -86,8 +87,10 @@ func (p *hostPlan) some(before, after core.Parts) bool {
 		return false
 	}
 	pairs := core.Align(before.Items, after.Items)
+	var now turn.Turn
 	p.routes, p.paths = make([]*Route, len(pairs)), len(pairs) == len(before.Items)
 	for i, pair := range pairs {
+		now.Pass()
 		if pair.Same {
 			if p.routes[i] = p.old.Routes[pair.Old].at(i); p.routes[i] != nil {
 				p.paths = p.paths && pair.Old == i
@@ -149,6 +152,7 @@ func (d *decoder) changed(errs *fielderr.List, p *hostPlan, at int) {
 	vh.Routes = p.routes
 	fresh := p.new.Routes
 	for i, rt := range vh.Routes {
+		d.turn.Pass()
 		if rt != nil {
 			if rt.VirtualHost != vh.HostSettings {
 				vh.Routes[i] = rt.in(vh.HostSettings)

@@ -11,6 +11,7 @@ import (
 	"github.com/weirproxy/weir/config/fielderr"
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/runtime"
+	"github.com/weirproxy/weir/config/turn"
 	"github.com/weirproxy/weir/proxy/header"
 )
 
@@ -64,6 +65,7 @@ type decoder struct {
 	vhostReq, vhostResp *Mutations
 	vhostRetry          *RetryPolicy
 	vhostLimit          int64
+	turn                turn.Turn
 }
 
 func (d *decoder) table(rc *routev3.RouteConfiguration) error {
@@ -139,6 +141,7 @@ func (d *decoder) virtualHost(v *routev3.VirtualHost) error {
 	d.hostSettings(&errs, v)
 	vh.Routes = make([]*Route, 0, len(v.Routes))
 	for i, r := range v.Routes {
+		d.turn.Pass()
 		path := fielderr.Index("routes", i)
 		if r == nil {
 			errs.Addf(path, "empty")

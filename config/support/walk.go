@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/weirproxy/weir/config/turn"
 	"github.com/weirproxy/weir/config/yamlproto"
 )
 
@@ -26,6 +27,7 @@ type checker struct {
 	path     yamlproto.Path
 	anyDepth int
 	found    []Finding
+	turn     turn.Turn
 }
 
 // report records a finding, unless the mode does not ask for it.
@@ -229,6 +231,7 @@ func (c *checker) field(m protoreflect.Message, fd protoreflect.FieldDescriptor,
 		}
 	case fd.IsList():
 		for i := range v.List().Len() {
+			c.turn.Pass()
 			mark := c.path.Index(i)
 			c.item(name, v.List().Get(i), fd, r, sec, false)
 			c.path.Back(mark)

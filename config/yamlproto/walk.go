@@ -8,6 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/weirproxy/weir/config/turn"
 )
 
 // Walk calls visit for the message m and for every message that is packed inside it, at any depth: behind Any and behind
@@ -28,6 +30,7 @@ type walker struct {
 	visit    func(string, proto.Message)
 	broken   func(string, error)
 	depth    int
+	turn     turn.Turn
 }
 
 // packed visits a message that stands on its own and looks for more inside.
@@ -94,6 +97,7 @@ func (w *walker) inside(m protoreflect.Message) {
 			})
 		case fd.IsList():
 			for i := range v.List().Len() {
+				w.turn.Pass()
 				mark := w.path.Index(i)
 				w.below(v.List().Get(i).Message())
 				w.path.Back(mark)

@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/config/cluster"
 	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/config/secret"
+	"github.com/weirproxy/weir/config/turn"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -143,7 +144,9 @@ func (m *Manager) Apply(s *config.Snapshot) error {
 	}
 	var gone []*Cluster
 	var errs []error
+	var t turn.Turn
 	for name := range m.applied.changed(s) {
+		t.Pass()
 		cfg, c := s.Cluster(name), old[name]
 		delete(m.applied.failed, name)
 		m.visited++

@@ -35,7 +35,8 @@ var rules = []rule{
 	{"proxy/info", nil},
 	{"proxy/grpc", []string{"proxy/header"}},
 	{"config/fielderr", nil}, // errors with field paths: below everything that decodes
-	{"config/yamlproto", []string{"config/fielderr"}},
+	{"config/turn", nil},     // pauses of long work, for all of this column
+	{"config/yamlproto", []string{"config/fielderr", "config/turn"}},
 	{"config/runtime", []string{"config/fielderr", "config/yamlproto"}}, // what can change a value while it is in force
 	{"config/extension", []string{"config/fielderr", "config/runtime"}},
 	{"config/match", []string{"config/fielderr", "config/runtime", "proxy/header"}},

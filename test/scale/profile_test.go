@@ -22,6 +22,16 @@ func (b *bench) profile(t *testing.T, name string, seconds int) {
 	t.Cleanup(wg.Wait)
 }
 
+// trace keeps what the runtime does in the next seconds.
+func (b *bench) trace(t *testing.T, name string, seconds int) {
+	if *profiles == "" || b.name != "weir" || *many < 1000 {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { b.fetch(t, name+".trace", fmt.Sprintf("trace?seconds=%d", seconds)) })
+	t.Cleanup(wg.Wait)
+}
+
 func (b *bench) heap(t *testing.T) {
 	if *profiles != "" && b.name == "weir" && *many >= 1000 {
 		b.fetch(t, "heap", "heap?gc=1")

@@ -225,6 +225,7 @@ func (b *bench) everything(t *testing.T) {
 			b.plane.push(t, resource.RouteType, r...)
 		}
 	}
+	b.trace(t, "everything", 2)
 	l.cut()
 	cpu, at := b.p.cpu(), time.Now()
 	push()
