@@ -80,6 +80,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 		Log: p.log, Stats: p.scope, Context: p.buildContext(),
 		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
 		DrainTime: p.o.DrainTime, Gradual: p.o.Gradual, Limit: p.limit, Speakers: p.speakers, Flows: p.flows,
+		Away: p.o.Away,
 	}
 	l, err := listener.New(m, o)
 	if old != nil && errors.Is(err, unix.EADDRINUSE) {
@@ -89,6 +90,17 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 	}
 	if err != nil {
 		return err
+	}
+	if err := p.attachAll(l); err != nil {
+		if old == nil || !errors.Is(err, unix.EADDRINUSE) {
+			l.Close()
+			return err
+		}
+		old.l.StopAccepting()
+		if err := p.attachAll(l); err != nil {
+			l.Close()
+			return err
+		}
 	}
 	p.stats.CreateSuccess.Add(uint64(p.o.workers()))
 	n := &live{l: l, from: r}

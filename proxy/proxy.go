@@ -41,6 +41,7 @@ type Options struct {
 	Log       *zap.Logger
 	Stats     *stats.Store
 	Loggers   func(path string) (filters.Sink, error) // files that access loggers write to
+	Away      bool                                    // listeners that connections are intercepted to have their sockets where Attach says, none here
 	OwnMark   uint32                                  // SO_MARK of upstream sockets, so that interception leaves them alone
 	Discover  filters.Discoverer                      // asks the control plane for what requests need; nil asks nobody
 	Workers   int                                     // listening sockets per address, and event loops; 0: GOMAXPROCS
@@ -88,6 +89,7 @@ type Proxy struct {
 	extensions map[string]*liveExtension
 	listeners  map[string]*live
 	retired    map[*live]struct{} // removed, with connections that still go on
+	spaces     []space
 	wg         sync.WaitGroup
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/weirproxy/weir/proxy/intercept"
 	"github.com/weirproxy/weir/proxy/logging"
 )
 
@@ -37,6 +38,8 @@ type flags struct {
 	coreDump, mutexTracing                   bool
 	intercept                                interceptFlags
 	interceptOn                              string
+	netns                                    []string
+	netnsUpstream                            string
 	lastGood, lastGoodKey                    string
 	lastGoodAfter                            uint
 
@@ -76,6 +79,8 @@ func (o *flags) add(f *pflag.FlagSet) {
 	f.BoolVar(&o.hotRestartVersion, "hot-restart-version", false, "print the hot restart compatibility version and exit")
 	o.intercept.add(f)
 	f.StringVar(&o.interceptOn, "intercept", "", "take traffic with rules that live as long as this process; the value is the destination `ports`, e.g. 80,443 or all")
+	f.StringArrayVar(&o.netns, "netns", nil, "network namespace in which traffic is taken, instead of here: a name of ip-netns(8), or a `path` such as /proc/PID/ns/net; may be given more than once; one that is not there is waited for")
+	f.StringVar(&o.netnsUpstream, "netns-upstream", "there", "where connections to upstream hosts are made for clients of --netns: there or here")
 	f.StringVar(&o.lastGood, "last-known-good", "", "`file` to keep the configuration in force in, and to start from when no control plane answers; default: $STATE_DIRECTORY/"+lastGoodName+", if set")
 	f.StringVar(&o.lastGoodKey, "last-known-good-key", "", "`file` with a key of 32 or more random bytes: the configuration is kept encrypted, with its secrets")
 	f.UintVar(&o.lastGoodAfter, "last-known-good-wait", 0, "seconds that control planes are waited for before the last known good configuration serves; default: initial_fetch_timeout")
@@ -105,6 +110,7 @@ func (o *flags) check() error {
 		errs = append(errs, fmt.Errorf("--%s %q: want %s or %s", flag, value, strings.Join(want[:last], ", "), want[last]))
 	}
 	oneOf("mode", o.mode, "serve", "validate", "init_only")
+	oneOf("netns-upstream", o.netnsUpstream, "there", "here")
 	oneOf("drain-strategy", o.drainStrategy, "gradual", "immediate")
 	oneOf("local-address-ip-version", o.noop("local-address-ip-version"), "v4", "v6")
 	if o.dynamicBaseID && o.noopNumber("restart-epoch") != 0 {
@@ -125,8 +131,12 @@ func (o *flags) check() error {
 		errs = append(errs, err)
 	}
 	if o.interceptOn != "" {
-		if _, err := o.intercept.plan(o.interceptOn); err != nil {
+		p, err := o.intercept.plan(o.interceptOn)
+		if err != nil {
 			errs = append(errs, err)
+		}
+		if len(o.netns) > 0 && p.Backend != intercept.NFT {
+			errs = append(errs, errors.New("--intercept-backend: with --netns rules are nft's, which end with this process by themselves"))
 		}
 	}
 	return errors.Join(errs...)

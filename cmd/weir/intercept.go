@@ -112,17 +112,16 @@ const defaultListenPort = 15001
 
 // startRules takes traffic, with rules that end with this process.
 func (p *process) startRules() error {
+	if len(p.spaces.all) > 0 {
+		return p.spaces.start()
+	}
 	if p.o.interceptOn == "" {
 		return nil
 	}
-	plan, err := p.o.intercept.plan(p.o.interceptOn)
+	plan, err := p.rulesPlan()
 	if err != nil {
 		return err
 	}
-	if plan.ListenPort == 0 {
-		plan.ListenPort = p.listenPort(plan.Redirect)
-	}
-	plan.ExcludeAddrPorts = append(plan.ExcludeAddrPorts, p.left()...)
 	h, err := intercept.Apply(plan, intercept.Resident)
 	if err != nil {
 		return fmt.Errorf("intercept: %w", err)
@@ -140,9 +139,23 @@ func (p *process) startRules() error {
 	return nil
 }
 
+// rulesPlan is the plan of --intercept, for the configuration in force.
+func (p *process) rulesPlan() (intercept.Plan, error) {
+	plan, err := p.o.intercept.plan(p.o.interceptOn)
+	if err != nil {
+		return plan, err
+	}
+	if plan.ListenPort == 0 {
+		plan.ListenPort = p.listenPort(plan.Redirect)
+	}
+	plan.ExcludeAddrPorts = append(plan.ExcludeAddrPorts, p.left()...)
+	return plan, nil
+}
+
 // stopRules lets traffic flow past us again.
 func (p *process) stopRules() {
 	p.passNew()
+	p.spaces.stop()
 	if h := p.rules.Swap(nil); h != nil {
 		if err := h.Close(); err != nil {
 			p.log.Error("interception rules not removed", zap.Error(err))

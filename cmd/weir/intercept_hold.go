@@ -17,8 +17,17 @@ type hold struct {
 
 // holdLease takes the lease, and renews it until passNew.
 func (p *process) holdLease(h *intercept.Handle) error {
+	l, err := p.holdRules(h)
+	if err == nil {
+		p.hold.Store(l)
+	}
+	return err
+}
+
+// holdRules takes the lease of the rules, and renews it until stop.
+func (p *process) holdRules(h *intercept.Handle) (*hold, error) {
 	if err := h.Renew(); err != nil {
-		return err
+		return nil, err
 	}
 	ctx, end := context.WithCancel(context.Background()) // ended by passNew: after the last drain
 	l := &hold{end: end}
@@ -27,14 +36,19 @@ func (p *process) holdLease(h *intercept.Handle) error {
 			p.log.Error("interception lease not renewed: new connections pass", zap.Error(err))
 		})
 	})
-	p.hold.Store(l)
-	return nil
+	return l, nil
+}
+
+// stop ends the lease; nil has none.
+func (l *hold) stop() {
+	if l != nil {
+		l.end()
+		l.done.Wait()
+	}
 }
 
 // passNew ends the lease: new connections pass, what is intercepted stays so.
 func (p *process) passNew() {
-	if l := p.hold.Swap(nil); l != nil {
-		l.end()
-		l.done.Wait()
-	}
+	p.hold.Swap(nil).stop()
+	p.spaces.passNew()
 }

@@ -44,6 +44,7 @@ type process struct {
 	rules  atomic.Pointer[intercept.Handle]
 	hold   atomic.Pointer[hold]
 	mark   uint32        // packet mark of our own connections; 0 without one. Set in build
+	spaces *spaces       // set in serve, never changed
 	first  sync.Once     // of abort by apply
 	taken  atomic.Uint64 // version of the last snapshot that apply is done with
 }
@@ -94,6 +95,7 @@ func (p *process) serve() error {
 	asked, quit := context.WithCancel(ctx)
 	defer quit()
 	p.quit, p.abort = quit, cancel
+	p.spaces = newSpaces(p)
 	if err := p.build(); err != nil {
 		return err
 	}
@@ -113,6 +115,9 @@ func (p *process) serve() error {
 	g.Go(func() error { return p.publish(ctx) })
 	g.Go(func() error { return p.flush(ctx) })
 	g.Go(func() error { return p.start(ctx) })
+	if len(p.spaces.all) > 0 {
+		g.Go(func() error { return p.spaces.run(ctx) })
+	}
 	g.Go(func() error { return p.onSignal(ctx, signals) })
 	g.Go(func() error {
 		<-asked.Done() // also when ctx ends
@@ -199,7 +204,7 @@ func (p *process) build() (err error) {
 	p.mark = mark
 	demand := xds.NewDemand()
 	p.proxy, err = proxy.New(proxy.Options{
-		Log: p.root.Named(logProxy), Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Workers: p.o.concurrency, DrainTime: p.o.drain(),
+		Log: p.root.Named(logProxy), Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Away: len(p.o.netns) > 0, Workers: p.o.concurrency, DrainTime: p.o.drain(),
 		Discover: demand,
 		Gradual:  p.o.drainStrategy == "gradual",
 		MaxConns: p.l.boot.MaxConnections, Runtime: p.l.runtime, Layers: p.l.boot.Runtime,

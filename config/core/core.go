@@ -18,11 +18,24 @@ type Address struct {
 	Name string         // what was written instead of an IP address
 	Port uint16         // of Name
 	Pipe string
+	// NetNS is the network namespace in which the socket is, by its path; "" is ours.
+	// Only DecodeListenerAddress lets it be set.
+	NetNS string
 }
 
 // DecodeAddress reads an Address. It records what is wrong and says whether nothing was. A name instead of an IP address is left
 // to the caller to judge.
 func DecodeAddress(l *fielderr.List, path string, a *corev3.Address) (Address, bool) {
+	before := l.Len()
+	if a.GetSocketAddress().GetNetworkNamespaceFilepath() != "" {
+		l.Addf(path+".socket_address.network_namespace_filepath", "goes with a listener's address only")
+	}
+	d, _ := DecodeListenerAddress(l, path, a)
+	return d, l.Len() == before
+}
+
+// DecodeListenerAddress is DecodeAddress for addresses that are listened on.
+func DecodeListenerAddress(l *fielderr.List, path string, a *corev3.Address) (Address, bool) {
 	before := l.Len()
 	var d Address
 	switch a := a.GetAddress().(type) {
@@ -47,9 +60,6 @@ func decodeSocket(l *fielderr.List, path string, a *corev3.SocketAddress) Addres
 	if a.GetResolverName() != "" {
 		l.Addf(path+".socket_address.resolver_name", "not supported")
 	}
-	if a.GetNetworkNamespaceFilepath() != "" {
-		l.Addf(path+".socket_address.network_namespace_filepath", "not supported")
-	}
 	port := uint32(0)
 	switch p := a.GetPortSpecifier().(type) {
 	case *corev3.SocketAddress_PortValue:
@@ -66,11 +76,11 @@ func decodeSocket(l *fielderr.List, path string, a *corev3.SocketAddress) Addres
 	case a.GetAddress() == "":
 		l.Addf(path+".socket_address.address", "empty")
 	case err != nil:
-		return Address{Name: a.GetAddress(), Port: uint16(port)}
+		return Address{Name: a.GetAddress(), Port: uint16(port), NetNS: a.GetNetworkNamespaceFilepath()}
 	case a.GetIpv4Compat() && !ip.Is6():
 		l.Addf(path+".socket_address.ipv4_compat", "%s is not an IPv6 address", ip)
 	}
-	return Address{Addr: netip.AddrPortFrom(ip, uint16(port))}
+	return Address{Addr: netip.AddrPortFrom(ip, uint16(port)), NetNS: a.GetNetworkNamespaceFilepath()}
 }
 
 // rawBufferURL is the transport socket that is none.

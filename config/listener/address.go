@@ -43,10 +43,10 @@ func decodeAddresses(l *fielderr.List, p *listenerv3.Listener) []Address {
 }
 
 func decodeAddress(l *fielderr.List, path string, a *corev3.Address) (Address, bool) {
-	d, ok := core.DecodeAddress(l, path, a)
+	d, ok := core.DecodeListenerAddress(l, path, a)
 	if d.Name != "" {
 		l.Addf(path+".socket_address.address", "%q is not an IP address", d.Name)
 		ok = false
 	}
-	return Address{Addr: d.Addr, Pipe: d.Pipe, V6Dual: a.GetSocketAddress().GetIpv4Compat()}, ok
+	return Address{Addr: d.Addr, Pipe: d.Pipe, V6Dual: a.GetSocketAddress().GetIpv4Compat(), NetNS: d.NetNS}, ok
 }

@@ -47,7 +47,8 @@ type Listener struct {
 type Address struct {
 	Addr   netip.AddrPort
 	Pipe   string
-	V6Dual bool // ipv4_compat: also takes IPv4
+	V6Dual bool   // ipv4_compat: also takes IPv4
+	NetNS  string // network_namespace_filepath: where the socket is; "" is here
 }
 
 // Direction is traffic_direction.

@@ -20,6 +20,8 @@ type Conn struct {
 	In   buffer.Buf // read but not yet consumed: whoever serves the connection begins here
 	Info info.Conn
 	Loop int // the number of the event loop that wakes it (netio.Socket.Loop)
+	// Namespace is where connections to upstream hosts are made for it; nil is here.
+	Namespace *netio.Namespace
 	// Context ends when everything done for the connection must, at the latest; nil
 	// never does.
 	Context context.Context

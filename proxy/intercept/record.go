@@ -68,8 +68,26 @@ func netnsID() (uint64, error) {
 	return st.Ino, nil
 }
 
+// recordPath is where the record of a plan is, or will be, of the calling
+// thread's network namespace.
 func recordPath(name string) string {
-	return filepath.Join(RuntimeDir(), "intercept-"+name+".json")
+	id, _ := netnsID()
+	return recordPathOf(name, id)
+}
+
+// recordPathOf is recordPath for another namespace. The first that has a plan of
+// that name gets the plain path; in further ones the namespace's number is added.
+func recordPathOf(name string, netns uint64) string {
+	plain := filepath.Join(RuntimeDir(), "intercept-"+name+".json")
+	own := filepath.Join(RuntimeDir(), fmt.Sprintf("intercept-%s@%d.json", name, netns))
+	if _, err := os.Stat(own); err == nil {
+		return own
+	}
+	var r record
+	if b, err := os.ReadFile(plain); err == nil && json.Unmarshal(b, &r) == nil && r.Netns != netns {
+		return own
+	}
+	return plain
 }
 
 // lock keeps other processes from changing interceptions at the same time. The
@@ -95,7 +113,7 @@ func (r record) write() error {
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
 	}
-	path := recordPath(r.Plan.Name)
+	path := recordPathOf(r.Plan.Name, r.Netns)
 	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write record: %w", err)
 	}
@@ -150,10 +168,8 @@ func parseTableComment(s string) (k routingKey, ok bool) {
 
 // removeRecordOf removes the record unless it is of another network namespace.
 func removeRecordOf(name string, netns uint64) error {
-	b, err := os.ReadFile(recordPath(name))
-	var r record
-	if err == nil && json.Unmarshal(b, &r) == nil && r.Netns != netns {
-		return nil
+	if err := os.Remove(recordPathOf(name, netns)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove record: %w", err)
 	}
-	return removeRecord(name)
+	return nil
 }

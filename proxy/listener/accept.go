@@ -19,6 +19,7 @@ const (
 
 // accept takes connections from one socket until StopAccepting.
 func (l *Listener) accept(s *socket) {
+	defer close(s.done)
 	pause := time.Duration(0)
 	for {
 		fd, from, err := s.in.Accept()

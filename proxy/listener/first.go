@@ -109,7 +109,7 @@ func (l *Listener) opener(s *session) filters.AheadOpener {
 		return nil // another listener serves it
 	}
 	m := s.g.m.Selector.Select(&s.Info, nil)
-	if m == nil || l.o.OwnListeners != nil && !named(m, s.Info.Dest) && ours(l.o.OwnListeners(), s.Info.Dest) {
+	if m == nil || l.o.OwnListeners != nil && !named(m, s.Info.Dest) && ours(l.o.OwnListeners(), s.Info.Dest, s.at.ns) {
 		return nil
 	}
 	c := s.g.chains[m]

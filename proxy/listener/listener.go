@@ -62,6 +62,10 @@ type Options struct {
 	DrainTime time.Duration // how long connections of what is no longer configured may go on; 0: as long as they like
 	Gradual   bool          // they are asked to end one after the other within that time, not all at once
 
+	// Away leaves the sockets of listeners that connections are intercepted to
+	// (Intercepts) to Attach: there are none here.
+	Away bool
+
 	// OwnListeners lists the addresses that this process listens on, by which a
 	// connection that would only lead back here is known. nil: none is.
 	OwnListeners func() []netip.AddrPort
@@ -86,7 +90,8 @@ type Listener struct {
 	scope   *stats.Scope
 	stats   *Stats
 	sockets []*socket
-	shards  []shard // the connections, each worker's apart
+	opened  []*netio.Namespace // of the addresses
+	shards  []shard            // the connections, each worker's apart
 
 	current atomic.Pointer[generation]
 
@@ -95,8 +100,9 @@ type Listener struct {
 	closed    atomic.Bool   // no connection may go on
 	stopped   chan struct{} // closed by StopAccepting
 	stopping  sync.Once
-	closing   sync.Once  // of current, by Close
-	stop      sync.Mutex // one StopAccepting at a time
+	closing   sync.Once                      // of current, by Close
+	stop      sync.Mutex                     // one StopAccepting at a time
+	attached  map[*netio.Namespace][]*socket // guarded by stop
 	acceptors sync.WaitGroup
 	serving   sync.WaitGroup
 	ctx       context.Context // of dials; nil until Run
@@ -196,7 +202,7 @@ func (l *Listener) Update(m *config.Listener) error {
 func (l *Listener) Run(ctx context.Context) error {
 	l.stop.Lock()
 	l.ctx, l.cancel = context.WithCancel(ctx)
-	for _, s := range l.sockets {
+	for _, s := range l.everySocket() {
 		if !l.hasStopped() {
 			l.acceptors.Go(func() { l.accept(s) })
 		}
@@ -222,12 +228,15 @@ func (l *Listener) StopAccepting() {
 	l.stop.Lock()
 	defer l.stop.Unlock()
 	l.stopping.Do(func() { close(l.stopped) })
-	for _, s := range l.sockets {
+	for _, s := range l.everySocket() {
 		s.wake()
 	}
 	l.acceptors.Wait()
-	for _, s := range l.sockets {
+	for _, s := range l.everySocket() {
 		s.close()
+	}
+	for _, ns := range l.opened {
+		ns.Leave()
 	}
 }
 

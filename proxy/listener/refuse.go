@@ -10,6 +10,7 @@ import (
 
 	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/proxy/info"
+	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/sniff"
 )
 
@@ -41,7 +42,7 @@ func (l *Listener) selfDialled(s *session, m *config.FilterChain) bool {
 		return false
 	}
 	dst := s.Info.Dest
-	if named(m, dst) || !ours(l.o.OwnListeners(), dst) {
+	if named(m, dst) || !ours(l.o.OwnListeners(), dst, s.at.ns) {
 		return false
 	}
 	s.Info.SelfDial = true
@@ -77,7 +78,7 @@ func named(m *config.FilterChain, dst netip.AddrPort) bool {
 
 // ours tells whether an address is one of those listened on. A listener on the
 // unspecified address has every address of the machine.
-func ours(own []netip.AddrPort, dst netip.AddrPort) bool {
+func ours(own []netip.AddrPort, dst netip.AddrPort, ns *netio.Namespace) bool {
 	if !dst.IsValid() {
 		return false
 	}
@@ -91,16 +92,18 @@ func ours(own []netip.AddrPort, dst netip.AddrPort) bool {
 		}
 		wildcard = wildcard || o.Addr().IsUnspecified()
 	}
-	return wildcard && machines(dst.Addr().Unmap())
+	return wildcard && machines(dst.Addr().Unmap(), ns)
 }
 
-// machines tells whether the address is one of this machine's. It is asked for
+// machines tells whether the address is one of this machine's, in a network
+// namespace. It is asked for
 // destinations with the port of a listener of ours only.
-func machines(a netip.Addr) bool {
+func machines(a netip.Addr, ns *netio.Namespace) bool {
 	if a.IsLoopback() {
 		return true
 	}
-	all, err := net.InterfaceAddrs()
+	var all []net.Addr
+	err := ns.Do(func() (err error) { all, err = net.InterfaceAddrs(); return err })
 	if err != nil {
 		return false
 	}

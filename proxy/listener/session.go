@@ -26,7 +26,8 @@ type session struct {
 	given   bool // another listener accepted it
 	shard   *shard
 
-	raw *netio.Socket // set in start, never changed
+	raw *netio.Socket // set in start, never changed, like at
+	at  *socket       // which accepted it
 
 	ends []filters.ConnectionEnd // owned by the serving goroutine: filters that saw it
 
@@ -78,12 +79,13 @@ func (l *Listener) each(f func(*session)) {
 
 // start gives an accepted connection its goroutine.
 func (l *Listener) start(at *socket, io *netio.Socket, limit *Limit) {
-	s := &session{raw: io, shard: at.shard, started: time.Now()}
+	s := &session{raw: io, at: at, shard: at.shard, started: time.Now()}
 	l.serving.Add(1)
 	l.active.Add(1)
 	go func() {
 		s.Conn = conn.New(io)
 		s.Loop = io.Loop()
+		s.Namespace = at.upstream
 		i := &s.Info
 		i.ID = l.o.IDs.Add(1)
 		i.Start = s.started

@@ -18,11 +18,14 @@ import (
 type socket struct {
 	// set in bind, never changed
 	shard    *shard
-	addr     netip.AddrPort // as bound; invalid of a unix socket
-	wildcard bool           // addr is the unspecified address: connections have addresses of their own
-	path     string         // of a unix socket in the file system
-	file     unix.Stat_t    // what was at path when it was bound
+	addr     netip.AddrPort   // as bound; invalid of a unix socket
+	wildcard bool             // addr is the unspecified address: connections have addresses of their own
+	ns       *netio.Namespace // where it is; nil: here
+	upstream *netio.Namespace // where connections to upstream hosts are made; nil: here
+	path     string           // of a unix socket in the file system
+	file     unix.Stat_t      // what was at path when it was bound
 
+	done chan struct{} // closed when nobody accepts from it any more
 	in   *netio.Listener
 	once sync.Once
 }
@@ -34,16 +37,24 @@ const defaultBacklog = 65535
 // bind opens the sockets of all addresses. What it opened before an error is left
 // in l.sockets.
 func (l *Listener) bind(m *config.Listener) error {
-	if !m.BindToPort {
+	if !m.BindToPort || l.o.Away && Intercepts(m) {
 		return nil
 	}
 	for _, a := range m.Addresses {
+		var ns *netio.Namespace
+		if a.NetNS != "" {
+			var err error
+			if ns, err = netio.OpenNamespace(a.NetNS); err != nil {
+				return fmt.Errorf("listen on %s: %w", a, err)
+			}
+			l.opened = append(l.opened, ns)
+		}
 		n := l.o.Workers
 		if !m.ReusePort || a.Pipe != "" {
 			n = 1
 		}
 		for i := range n {
-			s, err := open(a, m, l.o.Loops, i)
+			s, err := open(a, ns, m, l.o.Loops, i)
 			if err != nil {
 				return fmt.Errorf("listen on %s: %w", a, err)
 			}
@@ -58,13 +69,13 @@ func (l *Listener) bind(m *config.Listener) error {
 }
 
 // open makes one listening socket, whose connections are waited for on a loop.
-func open(a config.Address, m *config.Listener, loops *netio.Loops, loop int) (*socket, error) {
+func open(a config.Address, ns *netio.Namespace, m *config.Listener, loops *netio.Loops, loop int) (*socket, error) {
 	family, sa := sockaddr(a)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := ns.Socket(family, unix.SOCK_STREAM)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
 	}
-	s := &socket{}
+	s := &socket{ns: ns, done: make(chan struct{})}
 	if err := s.prepare(fd, family, sa, a, m); err != nil {
 		unix.Close(fd)
 		return nil, err

@@ -21,8 +21,9 @@ type DialOptions struct {
 	KeepIntvl   time.Duration
 	KeepProbes  int
 	KeepAlive   bool
-	Loop        int    // which of Loops
-	Loops       *Loops // where the socket waits; nil: the runtime's poller
+	Namespace   *Namespace // where the socket is opened; nil: here
+	Loop        int        // which of Loops
+	Loops       *Loops     // where the socket waits; nil: the runtime's poller
 }
 
 // Dial opens a TCP connection. The error says what was dialled; it is
@@ -37,9 +38,9 @@ func Dial(ctx context.Context, to netip.AddrPort, o DialOptions) (*Socket, error
 
 func dial(ctx context.Context, to netip.AddrPort, o DialOptions) (*Socket, error) {
 	family, sa := sockaddr(to)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := o.Namespace.Socket(family, unix.SOCK_STREAM)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
 	}
 	if err := prepare(fd, family, o); err != nil {
 		unix.Close(fd)

@@ -60,8 +60,8 @@ const (
 func (a *Attempt) hungUp() bool { return a.sock.HungUp() }
 
 // stale tells whether the connection is of a time before something that ends
-// connections: other socket options, an ejection.
-func (a *Attempt) stale() bool { return a.gen != a.Host.generation() }
+// connections: other socket options, an ejection, the end of its namespace.
+func (a *Attempt) stale() bool { return a.gen != a.Host.generation() || a.key.namespace.Left() }
 
 func (h *Host) generation() [2]uint32 { return [2]uint32{h.cluster.gen.Load(), h.gen.Load()} }
 

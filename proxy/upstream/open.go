@@ -243,7 +243,7 @@ func (c *Cluster) waitError(ctx context.Context, h *Host, l *limits, err error) 
 }
 
 func (m *Manager) dialOptions(cfg *cluster.Cluster, o *OpenInfo) netio.DialOptions {
-	d := netio.DialOptions{Source: o.Source, Transparent: o.Transparent, Mark: o.Mark, Freebind: cfg.BindFreebind, Loops: m.o.Loops, Loop: o.Loop}
+	d := netio.DialOptions{Source: o.Source, Transparent: o.Transparent, Mark: o.Mark, Namespace: o.Namespace, Freebind: cfg.BindFreebind, Loops: m.o.Loops, Loop: o.Loop}
 	if d.Mark == 0 {
 		d.Mark = m.o.OwnMark
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/weirproxy/weir/proxy/netio"
 )
 
 // poolKey tells connections to one host apart that must not stand in for each
@@ -13,17 +15,18 @@ type poolKey struct {
 	mark        uint32
 	transparent bool
 	high        bool
-	loop        int    // where it waits: others may stand in for it
+	loop        int // where it waits: others may stand in for it
+	namespace   *netio.Namespace
 	sni, san    string // what its certificate was asked for, and is good for
 }
 
 func keyFor(o *OpenInfo) poolKey {
-	return poolKey{o.Source, o.Mark, o.Transparent, o.High, o.Loop, o.SNI, o.SAN}
+	return poolKey{o.Source, o.Mark, o.Transparent, o.High, o.Loop, o.Namespace, o.SNI, o.SAN}
 }
 
 // plain tells whether the connection has nothing special but its priority.
 func (k *poolKey) plain() bool {
-	return !k.transparent && k.mark == 0 && k.sni == "" && k.san == "" && !k.source.Addr().IsValid()
+	return !k.transparent && k.namespace == nil && k.mark == 0 && k.sni == "" && k.san == "" && !k.source.Addr().IsValid()
 }
 
 // equal is ==, quick where it is most often asked.

@@ -114,7 +114,7 @@ func (s *shared) usable() bool {
 	if s.retired.Load() {
 		return false
 	}
-	if s.gen != s.host.generation() {
+	if s.gen != s.host.generation() || s.key.namespace.Left() {
 		s.retire()
 		return false
 	}
@@ -198,6 +198,8 @@ func (p *sharedPool) sweep(now time.Time, idle, life time.Duration, st *Stats) {
 		quiet := s.quiet.Load()
 		switch {
 		case s.retired.Load():
+		case s.key.namespace.Left():
+			s.retire()
 		case idle > 0 && quiet != 0 && now.UnixNano()-quiet >= int64(idle):
 			st.CxIdleTimeout.Inc()
 			s.retire()

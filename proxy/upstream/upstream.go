@@ -25,6 +25,8 @@ package upstream
 import (
 	"net/netip"
 	"time"
+
+	"github.com/weirproxy/weir/proxy/netio"
 )
 
 // PickInfo is what a host is chosen by.
@@ -40,18 +42,19 @@ type PickInfo struct {
 
 // OpenInfo is how a connection is wanted.
 type OpenInfo struct {
-	Source      netip.AddrPort // bind to it, when valid
-	Transparent bool           // Source is the client's, not ours
-	Mark        uint32         // SO_MARK instead of Options.OwnMark; 0 none
-	Deadline    time.Time      // of the request; the cluster's connect timeout holds besides
-	High        bool           // routing priority HIGH
-	HTTP2       bool           // the downstream connection speaks HTTP/2, for clusters that do as it does
-	Fresh       bool           // no pooled connection
-	SNI         string         // the server name that TLS sends instead of the configured one (auto_sni); "" leaves that
-	SAN         string         // what the certificate must be good for, besides the configured names (auto_san_validation); "" is none
-	Loop        int            // the event loop of the downstream connection: one that waits there is preferred
-	ALPN        []string       // for raw bytes: what TLS offers when the transport socket names no protocols
-	Abortable   bool           // for raw bytes: the end of ctx ends the dialling
+	Source      netip.AddrPort   // bind to it, when valid
+	Transparent bool             // Source is the client's, not ours
+	Mark        uint32           // SO_MARK instead of Options.OwnMark; 0 none
+	Namespace   *netio.Namespace // where the connection is made; nil: here
+	Deadline    time.Time        // of the request; the cluster's connect timeout holds besides
+	High        bool             // routing priority HIGH
+	HTTP2       bool             // the downstream connection speaks HTTP/2, for clusters that do as it does
+	Fresh       bool             // no pooled connection
+	SNI         string           // the server name that TLS sends instead of the configured one (auto_sni); "" leaves that
+	SAN         string           // what the certificate must be good for, besides the configured names (auto_san_validation); "" is none
+	Loop        int              // the event loop of the downstream connection: one that waits there is preferred
+	ALPN        []string         // for raw bytes: what TLS offers when the transport socket names no protocols
+	Abortable   bool             // for raw bytes: the end of ctx ends the dialling
 }
 
 // Failure is how an attempt failed, other than by a status code.

@@ -84,6 +84,7 @@ func (e *exchange) connect() (outcome, bool) {
 		e.tried = append(e.tried, h)
 		e.s.Flow.To(&e.s.Info, h.Address())
 		e.open.Deadline, _ = e.plan.connectBound(e.deadline)
+		e.open.Borrow(&e.s.Conn.Info, h.Address())
 		e.at, err = e.cl.OpenHTTP(e.s, h, &e.open)
 		if err == nil {
 			return outcome{}, true

@@ -52,6 +52,7 @@ func (e *exchange) dial() (*upstream.TCP, *upstream.Error) {
 			return nil, err
 		}
 		e.s.Info.UpstreamHost = h.Address()
+		e.open.Borrow(&e.s.Conn.Info, h.Address())
 		up, err := e.cl.OpenTCP(e.s, h, &e.open)
 		if err == nil || !err.Another || n == maxPicks {
 			return up, err

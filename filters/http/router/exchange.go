@@ -1,7 +1,6 @@
 package router
 
 import (
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -135,19 +134,8 @@ func (e *exchange) cluster() bool {
 	}
 	s.Info.Cluster = e.cl.Name()
 	e.originalDst()
-	ci := &s.Conn.Info
-	e.open = upstream.OpenInfo{High: e.fw.High, Loop: s.Conn.Loop, HTTP2: s.Info.Protocol == info.HTTP2}
-	if ci.Spoof {
-		e.open.Source, e.open.Transparent, e.open.Mark = spoofed(ci), true, ci.SpoofMark
-	}
+	e.open = upstream.OpenInfo{High: e.fw.High, Loop: s.Conn.Loop, Namespace: s.Conn.Namespace, HTTP2: s.Info.Protocol == info.HTTP2}
 	return true
-}
-
-func spoofed(ci *info.Conn) netip.AddrPort {
-	if ci.SpoofPort {
-		return ci.Source
-	}
-	return netip.AddrPortFrom(ci.Source.Addr(), 0)
 }
 
 // head makes the request head what the first and every later try send, but for

@@ -63,8 +63,8 @@ func (f *filter) OpenAhead(c *conn.Conn, woken func()) conn.Ahead {
 		cluster: cl, host: h, dest: dest, cancel: cancel, woken: woken,
 		heard: make(chan struct{}),
 	}
-	a.open = upstream.OpenInfo{Loop: c.Loop, Abortable: true}
-	spoof(i, &a.open, h.Address())
+	a.open = upstream.OpenInfo{Loop: c.Loop, Namespace: c.Namespace, Abortable: true}
+	a.open.Borrow(i, h.Address())
 	go a.run(ctx)
 	return a
 }

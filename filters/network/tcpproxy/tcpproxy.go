@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -163,12 +162,12 @@ func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, *buff
 		var b [48]byte
 		pick.Hash, pick.HasHash = xxhash.Sum64(a.AppendTo(b[:0])), true
 	}
-	open := upstream.OpenInfo{Deadline: deadline, Loop: c.Loop}
+	open := upstream.OpenInfo{Deadline: deadline, Loop: c.Loop, Namespace: c.Namespace}
 	for attempt := 1; ; attempt++ {
 		h, err := cl.Pick(&pick)
 		if err == nil {
 			i.UpstreamHost = h.Address()
-			spoof(i, &open, h.Address())
+			open.Borrow(i, h.Address())
 			up, said, aerr, there := takeAhead(c, cl, h, &open)
 			if !there {
 				said = new(buffer.Buf)
@@ -183,20 +182,6 @@ func (f *filter) connect(c *conn.Conn, deadline time.Time) (*upstream.TCP, *buff
 			return nil, nil, err
 		}
 	}
-}
-
-// spoof asks for the client's address on the upstream connection (original_src).
-// Addresses of the two families do not talk to each other.
-func spoof(i *info.Conn, o *upstream.OpenInfo, to netip.AddrPort) {
-	src := i.Source
-	if !i.Spoof || !src.IsValid() || src.Addr().Unmap().Is4() != to.Addr().Unmap().Is4() {
-		o.Source, o.Transparent, o.Mark = netip.AddrPort{}, false, 0
-		return
-	}
-	if !i.SpoofPort {
-		src = netip.AddrPortFrom(src.Addr(), 0)
-	}
-	o.Source, o.Transparent, o.Mark = src, true, i.SpoofMark
 }
 
 // retriable tells whether another attempt may do better: only when connecting
