@@ -259,6 +259,7 @@ func upCommand() *cobra.Command {
 			return err
 		}
 		h.Release()
+		warnMarks(c.ErrOrStderr(), p)
 		if *guard && p.NeedsGuard(intercept.Installed) {
 			pid, err := spawnGuard(p.Name)
 			if err != nil {
@@ -270,6 +271,18 @@ func upCommand() *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// warnMarks tells what others do with the packet mark that may not go together
+// with the plan.
+func warnMarks(w io.Writer, p intercept.Plan) {
+	conflicts, err := intercept.CheckMarks(p)
+	if err != nil {
+		fmt.Fprintf(w, "warning: packet marks of others not read: %v\n", err)
+	}
+	for _, c := range conflicts {
+		fmt.Fprintf(w, "warning: %s\n", c.Text)
+	}
 }
 
 func statusCommand() *cobra.Command {

@@ -59,6 +59,9 @@ func (h *Handle) apply() (err error) {
 		return err
 	}
 	old, others, err := survey(p, there)
+	if err == nil {
+		err = h.checkMarks()
+	}
 	if err != nil {
 		return err
 	}

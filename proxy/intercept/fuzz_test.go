@@ -44,6 +44,8 @@ func FuzzObserved(f *testing.F) {
 		r := observedRule{exprs: b}
 		r.count()
 		parseTableComment(string(b))
+		marksOf(b)
+		savedMarks(string(b))
 	})
 }
 
