@@ -21,7 +21,7 @@ type selectFlags struct {
 	udp443               string
 	markMask, localMark  uint32
 	priority             int
-	inbound              bool
+	inbound, dns         bool
 }
 
 func (s *selectFlags) add(f *pflag.FlagSet) {
@@ -34,6 +34,7 @@ func (s *selectFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.notCgroups, "intercept-exclude-cgroup", nil, "with --intercept-local: leave connections of this cgroup alone")
 	f.StringVar(&s.notMarks, "intercept-exclude-marks", "", "leave packets with these marks alone")
 	f.StringVar(&s.udp443, "intercept-udp-443", "pass", "what becomes of QUIC where TCP to port 443 is taken: pass, or reject, so that clients fall back to TCP")
+	f.BoolVar(&s.dns, "intercept-dns", false, "take DNS over TCP (port 53) too; DNS over UDP is never taken")
 	f.BoolVar(&s.inbound, "intercept-inbound", false, "take connections to this machine's own addresses too, but for its own listeners")
 	f.Uint32Var(&s.markMask, "intercept-mark-mask", intercept.DefaultMarkMask, "bits of the packet mark that the rules use")
 	f.Uint32Var(&s.localMark, "intercept-local-mark", intercept.DefaultLocalMark, "packet mark of intercepted traffic of this machine's own programs")
@@ -61,7 +62,7 @@ func (s *selectFlags) fill(p *intercept.Plan, note func(flag string, err error))
 	p.ExcludeMarks, err = intercept.ParseMarks(s.notMarks)
 	note("intercept-exclude-marks", err)
 	note("intercept-udp-443", p.UDP443.UnmarshalText([]byte(s.udp443)))
-	p.IncludeLocal = s.inbound
+	p.IncludeLocal, p.DNS = s.inbound, s.dns
 	p.MarkMask, p.LocalMark, p.Priority = s.markMask, s.localMark, s.priority
 }
 

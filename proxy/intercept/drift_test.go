@@ -60,7 +60,7 @@ func TestRemove(t *testing.T) {
 			h := r.apply(p, Installed)
 			h.Release() // as when `weir intercept up` ends
 			if lost {
-				if err := os.Remove(recordPath(DefaultName)); err != nil {
+				if err := os.Remove(r.recordPath(DefaultName)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -81,7 +81,7 @@ func TestRemove(t *testing.T) {
 					t.Errorf("record lost %v: state after Remove:\n%s\nbefore:\n%s", lost, after, before)
 				}
 			}
-			if _, err := os.Stat(recordPath(DefaultName)); !errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Stat(r.recordPath(DefaultName)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("record after Remove: %v", err)
 			}
 		}
@@ -133,7 +133,7 @@ func TestFailedApplyLeavesEverythingAsBefore(t *testing.T) {
 			if after := r.state(); after != before {
 				t.Errorf("state:\n%s\nbefore:\n%s", after, before)
 			}
-			if _, err := os.Stat(recordPath(DefaultName)); !errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Stat(r.recordPath(DefaultName)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("record: %v", err)
 			}
 		})

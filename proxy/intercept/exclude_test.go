@@ -11,7 +11,7 @@ import (
 
 func TestLeavesAloneWhatThePlanExcludes(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b Backend) {
-		r := newRig(t, 22, 80, 81)
+		r := newRig(t, 22, 53, 80, 81)
 		r.proxy()
 		for _, c := range []struct {
 			name string
@@ -23,6 +23,8 @@ func TestLeavesAloneWhatThePlanExcludes(t *testing.T) {
 			{name: "everything is taken", port: 80, take: true},
 			{name: "everything is taken, IPv6", port: 80, v6: true, take: true},
 			{name: "ssh is not", port: 22},
+			{name: "dns is not", port: 53},
+			{name: "unless dns is asked for", p: Plan{DNS: true}, port: 53, take: true},
 			{name: "unless asked", p: Plan{SSH: true}, port: 22, take: true},
 			{name: "excluded port", p: Plan{ExcludePorts: []PortRange{{80, 90}}}, port: 81},
 			{name: "other port", p: Plan{Ports: []PortRange{Port(80)}}, port: 81},

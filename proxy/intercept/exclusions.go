@@ -40,10 +40,14 @@ func (pr *program) exclusions(p Plan) exclusions {
 
 // excludedPorts are the ports that the plan leaves alone.
 func excludedPorts(p Plan) []PortRange {
-	if p.SSH {
-		return p.ExcludePorts
+	var out []PortRange
+	if !p.SSH {
+		out = append(out, Port(sshPort))
 	}
-	return append([]PortRange{Port(sshPort)}, p.ExcludePorts...)
+	if !p.DNS {
+		out = append(out, Port(dnsPort))
+	}
+	return append(out, p.ExcludePorts...)
 }
 
 // ownPorts are those of this machine's listeners that no plan takes.

@@ -32,6 +32,10 @@ const (
 // person who can repair it.
 const sshPort = 22
 
+// dnsPort is left alone unless Plan.DNS: names are looked up by UDP, which is never
+// taken, and by TCP when an answer is long; both should ask the same server alike.
+const dnsPort = 53
+
 // OnDown says what happens to a wanted connection while nothing listens.
 type OnDown uint8
 
@@ -169,6 +173,9 @@ type Plan struct {
 	ExcludePrograms Programs `json:"exclude_programs,omitzero"`
 	// SSH takes port 22 too; without it that port is left alone.
 	SSH bool `json:"ssh,omitempty"`
+	// DNS takes TCP port 53 too; without it that port is left alone. UDP is never
+	// taken.
+	DNS bool `json:"dns,omitempty"`
 	// IncludeLocal takes connections to this machine's own addresses too, but for
 	// the listener's port.
 	IncludeLocal bool `json:"include_local,omitempty"`

@@ -46,6 +46,9 @@ func (p Plan) summary() string {
 	if !p.SSH {
 		not = append(not, "port 22")
 	}
+	if !p.DNS {
+		not = append(not, "port 53")
+	}
 	if len(p.ExcludePorts) > 0 {
 		not = append(not, portsText(p.ExcludePorts, ""))
 	}

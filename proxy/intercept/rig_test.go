@@ -170,6 +170,13 @@ func (r *rig) verify(p Plan) (out []string) {
 	return out
 }
 
+// recordPath is that of the gateway's namespace.
+func (r *rig) recordPath(name string) (path string) {
+	r.t.Helper()
+	r.on(func() error { path = recordPath(name); return nil })
+	return path
+}
+
 // on runs fn in the gateway.
 func (r *rig) on(fn func() error) {
 	r.t.Helper()
