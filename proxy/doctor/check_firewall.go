@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -10,8 +9,50 @@ import (
 	"github.com/weirproxy/weir/proxy/intercept/survey"
 )
 
-// mangle is the priority of our chains.
-const mangle = -150
+// priority is that of our chains at prerouting: mangle, or, for REDIRECT, dstnat.
+func priority(p *intercept.Plan) int {
+	if p.Redirect {
+		return -101
+	}
+	return -150
+}
+
+// taken are the packets of a plan as they are after our rules.
+func (f *Facts) taken(p *intercept.Plan) []survey.Packet {
+	q := p.WithDefaults()
+	out := f.firsts(p)
+	for i := range out {
+		if q.Redirect {
+			out[i].Port = q.ListenPort
+		} else {
+			out[i].Mark, out[i].Taken = q.Mark, true
+		}
+	}
+	return out
+}
+
+// letTaken is the command that lets them pass a base chain first of all.
+func letTaken(c *survey.Chain, p *intercept.Plan) string {
+	q := p.WithDefaults()
+	if !q.Redirect {
+		return letPass(c, q.Mark, q.MarkMask)
+	}
+	if tool := legacyTool(c); tool != "" {
+		return fmt.Sprintf("%s -t %s -I %s -p tcp --dport %d -j ACCEPT", tool, c.Table, c.Name, q.ListenPort)
+	}
+	return fmt.Sprintf("nft insert rule %s tcp dport %d accept", c, q.ListenPort)
+}
+
+// legacyTool is the program that made the chain, if that is iptables; else "".
+func legacyTool(c *survey.Chain) string {
+	if c.Family == "inet" || !slices.Contains([]string{"filter", "mangle", "nat", "raw", "security"}, c.Table) || strings.ToUpper(c.Name) != c.Name {
+		return ""
+	}
+	if c.Family == "ip6" {
+		return "ip6tables"
+	}
+	return "iptables"
+}
 
 // firsts are first packets as a plan takes them: one for each family and sample of
 // the ports.
@@ -54,9 +95,9 @@ func samples(p *intercept.Plan) []uint16 {
 
 // fates asks the chains at a hook for every packet; each rule that decides is told
 // once, with the packets that it decides about.
-func (f *Facts) fates(hook string, from, to int, packets []survey.Packet, bad func(survey.BaseFate, survey.Packet) bool) (out []fated) {
+func (f *Facts) fates(hook string, part survey.Part, r *Rules, packets []survey.Packet, bad func(survey.BaseFate, survey.Packet) bool) (out []fated) {
 	for _, p := range packets {
-		for _, b := range f.Chains.Fates(hook, from, to, p) {
+		for _, b := range f.Chains.Fates(hook, part, priority(r.Status.Plan), p) {
 			if !bad(b, p) {
 				continue
 			}
@@ -87,7 +128,11 @@ func (x *fated) finding(r *Rules, what string) Finding {
 	if x.What == survey.Passes { // and loses its mark
 		f.Text = fmt.Sprintf("%s loses its mark in chain %s", what, x.Base)
 	}
-	if !x.Certain {
+	switch {
+	case x.Certain:
+	case x.What == survey.Stolen:
+		f.Level, f.Text = Warning, f.Text+", for another transparent proxy, while that listens"
+	default:
 		f.Level, f.Text = Warning, f.Text+", unless a rule before it lets it pass"
 	}
 	return f
@@ -102,12 +147,7 @@ func (x *fated) chain() *survey.Chain {
 
 // letPass is the command that lets packets of a mark pass a base chain first of all.
 func letPass(c *survey.Chain, mark, mask uint32) string {
-	legacy := []string{"filter", "mangle", "nat", "raw", "security"}
-	if c.Family != "inet" && slices.Contains(legacy, c.Table) && strings.ToUpper(c.Name) == c.Name {
-		tool := "iptables"
-		if c.Family == "ip6" {
-			tool = "ip6tables"
-		}
+	if tool := legacyTool(c); tool != "" {
 		return fmt.Sprintf("%s -t %s -I %s -m mark --mark %#x/%#x -j ACCEPT", tool, c.Table, c.Name, mark, mask)
 	}
 	return fmt.Sprintf("nft insert rule %s meta mark and %#x == %#x accept", c, mask, mark)
@@ -116,7 +156,7 @@ func letPass(c *survey.Chain, mark, mask uint32) string {
 func droppedBefore(f *Facts) (out []Finding) {
 	for _, r := range f.active() {
 		bad := func(b survey.BaseFate, _ survey.Packet) bool { return b.What != survey.Passes }
-		for _, x := range f.fates(survey.Prerouting, math.MinInt32, mangle+1, f.firsts(r.Status.Plan), bad) {
+		for _, x := range f.fates(survey.Prerouting, survey.Before, r, f.firsts(r.Status.Plan), bad) {
 			y := x.finding(r, "a first packet is")
 			y.Fix = []string{fmt.Sprintf("nft delete rule %s handle %d", x.chain(), x.Handle)}
 			if x.Handle == 0 {
@@ -132,20 +172,17 @@ func droppedBefore(f *Facts) (out []Finding) {
 func divertedAfter(f *Facts) (out []Finding) {
 	for _, r := range f.active() {
 		p := r.Status.Plan.WithDefaults()
-		packets := f.firsts(r.Status.Plan)
-		for i := range packets {
-			packets[i].Mark, packets[i].Taken = p.Mark, true
-		}
+		packets := f.taken(r.Status.Plan)
 		bad := func(b survey.BaseFate, _ survey.Packet) bool {
-			return b.What != survey.Passes || b.Marked && b.Mark&p.MarkMask != p.Mark
+			return b.What != survey.Passes || !p.Redirect && b.Marked && b.Mark&p.MarkMask != p.Mark
 		}
-		for _, x := range f.fates(survey.Prerouting, mangle+1, math.MaxInt32, packets, bad) {
+		for _, x := range f.fates(survey.Prerouting, survey.After, r, packets, bad) {
 			y := x.finding(r, "an intercepted packet is")
 			if x.What == survey.Passes {
 				y = x.finding(r, "an intercepted packet")
 				y.Evidence = append(y.Evidence, fmt.Sprintf("its mark becomes %#x, ours is %#x/%#x", x.Mark, p.Mark, p.MarkMask))
 			}
-			y.Fix = []string{letPass(x.Base, p.Mark, p.MarkMask)}
+			y.Fix = []string{letTaken(x.Base, r.Status.Plan)}
 			out = append(out, y)
 		}
 	}
@@ -154,15 +191,11 @@ func divertedAfter(f *Facts) (out []Finding) {
 
 func droppedAtInput(f *Facts) (out []Finding) {
 	for _, r := range f.active() {
-		p := r.Status.Plan.WithDefaults()
-		packets := f.firsts(r.Status.Plan)
-		for i := range packets {
-			packets[i].Mark, packets[i].Taken = p.Mark, true
-		}
+		packets := f.taken(r.Status.Plan)
 		bad := func(b survey.BaseFate, _ survey.Packet) bool { return b.What == survey.Dropped }
-		for _, x := range f.fates(survey.Input, math.MinInt32, math.MaxInt32, packets, bad) {
+		for _, x := range f.fates(survey.Input, survey.Whole, r, packets, bad) {
 			y := x.finding(r, "an intercepted packet is")
-			y.Fix = []string{letPass(x.Base, p.Mark, p.MarkMask)}
+			y.Fix = []string{letTaken(x.Base, r.Status.Plan)}
 			y.Advice = "for good: in the firewall's own configuration"
 			out = append(out, y)
 		}
@@ -184,7 +217,7 @@ func droppedAtOutput(f *Facts) (out []Finding) {
 		}
 		bad := func(b survey.BaseFate, _ survey.Packet) bool { return b.What == survey.Dropped }
 		for _, hook := range []string{survey.Output, survey.Postrouting} {
-			for _, x := range f.fates(hook, math.MinInt32, math.MaxInt32, packets, bad) {
+			for _, x := range f.fates(hook, survey.Whole, r, packets, bad) {
 				y := x.finding(r, "Weir's own connection is")
 				if f.Live.OwnMark != 0 {
 					y.Fix = []string{letPass(x.Base, f.Live.OwnMark, p.MarkMask)}
@@ -202,7 +235,7 @@ func notForwarded(f *Facts) (out []Finding) {
 	for _, r := range f.wanted() {
 		packets := f.firsts(r.Status.Plan)
 		bad := func(b survey.BaseFate, _ survey.Packet) bool { return b.What == survey.Dropped }
-		for _, x := range f.fates(survey.Forward, math.MinInt32, math.MaxInt32, packets, bad) {
+		for _, x := range f.fates(survey.Forward, survey.Whole, r, packets, bad) {
 			y := x.finding(r, "what passes by is")
 			if y.Level = Warning; !x.Certain {
 				y.Level = Note
@@ -221,10 +254,8 @@ func notForwarded(f *Facts) (out []Finding) {
 
 // forwardPass is the command that forwards both ways through an interface.
 func forwardPass(c *survey.Chain, name string) string {
-	one := letPass(c, 0, 0)
-	if strings.HasPrefix(one, "nft") {
-		return fmt.Sprintf("nft insert rule %s iifname %q accept; nft insert rule %s oifname %q accept", c, name, c, name)
+	if tool := legacyTool(c); tool != "" {
+		return fmt.Sprintf("%s -I %s -i %s -j ACCEPT; %s -I %s -o %s -j ACCEPT", tool, c.Name, name, tool, c.Name, name)
 	}
-	tool, _, _ := strings.Cut(one, " ")
-	return fmt.Sprintf("%s -I %s -i %s -j ACCEPT; %s -I %s -o %s -j ACCEPT", tool, c.Name, name, tool, c.Name, name)
+	return fmt.Sprintf("nft insert rule %s iifname %q accept; nft insert rule %s oifname %q accept", c, name, c, name)
 }

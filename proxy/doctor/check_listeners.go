@@ -67,8 +67,7 @@ func listenerMissing(f *Facts) (out []Finding) {
 			for _, l := range f.Live.Listeners {
 				if l.Transparent && len(l.Addresses) > 0 {
 					x.Evidence = append(x.Evidence, fmt.Sprintf("listener %s is on %s", l.Name, l.Addresses[0]))
-					x.Fix = []string{fmt.Sprintf("weir intercept up --name %s --port %d", r.Status.Name, l.Addresses[0].Port())}
-					x.Advice = "with the other flags that the rules were made with"
+					x.Advice = fmt.Sprintf("weir intercept up --name %s --port %d, with the other flags that the rules were made with; or give the listener port %d", r.Status.Name, l.Addresses[0].Port(), p.ListenPort)
 				}
 			}
 		}
@@ -81,7 +80,7 @@ func notTransparent(f *Facts) (out []Finding) {
 	for _, r := range f.active() {
 		p := r.Status.Plan
 		at := f.at(p.ListenPort)
-		if len(at) == 0 || slices.ContainsFunc(at, func(s *survey.Socket) bool { return s.Transparent }) {
+		if p.Redirect || len(at) == 0 || slices.ContainsFunc(at, func(s *survey.Socket) bool { return s.Transparent }) {
 			continue
 		}
 		out = append(out, Finding{
@@ -97,7 +96,7 @@ func listenerAddress(f *Facts) (out []Finding) {
 	for _, r := range f.active() {
 		p := r.Status.Plan.WithDefaults()
 		at := f.at(p.ListenPort)
-		if len(at) == 0 {
+		if p.Redirect || len(at) == 0 {
 			continue
 		}
 		for _, v6 := range families(&p) {

@@ -137,11 +137,14 @@ func filesExhausted(f *Facts) []Finding {
 	if !p.HasFileCount || level == "" {
 		return nil
 	}
-	want := max(p.FileHard, 2*p.FileLimit, 65536)
+	hard := p.FileHard
+	if hard < 2*p.FileLimit { // more takes CAP_SYS_RESOURCE
+		hard = max(2*p.FileLimit, 65536)
+	}
 	return []Finding{{
 		Level: level, Text: fmt.Sprintf("%d of %d file descriptors are in use", p.Files, p.FileLimit),
 		Evidence: []string{fmt.Sprintf("/proc/%d/fd has %d entries, RLIMIT_NOFILE is %d", p.PID, p.Files, p.FileLimit)},
-		Fix:      []string{fmt.Sprintf("prlimit --pid %d --nofile=%d:%d", p.PID, want, want)},
+		Fix:      []string{fmt.Sprintf("prlimit --pid %d --nofile=%d:%d", p.PID, hard, hard)},
 		Advice:   "for good: LimitNOFILE= in the unit file",
 	}}
 }

@@ -151,7 +151,7 @@ func (f *Facts) own(protocol uint8) bool { return protocol == intercept.Protocol
 // judged are the codes of Verify that other checks tell, or that are told better.
 var judged = []string{
 	"table-missing", "table-dormant", "chain-missing", "hook-drift", "chain-foreign", "set-drift", "rule-missing", "rule-drift", "rule-foreign",
-	"route-missing", "ip-rule-missing", "ip-rule-shadowed", "sysctl-drift", "forwarding-off", "interface-missing", "rp-filter-strict",
+	"route-missing", "ip-rule-missing", "ip-rule-shadowed", "sysctl-drift", "forwarding-off", "interface-missing", "rp-filter-strict", "not-listening",
 }
 
 func otherwise(f *Facts) (out []Finding) {
@@ -203,6 +203,21 @@ func notInstalled(f *Facts) (out []Finding) {
 			Level: level, Object: "listener " + l.Name, Text: fmt.Sprintf("listener %s is transparent, and no rules lead to it", l.Name),
 			Fix:    []string{fmt.Sprintf("weir intercept up --port %d", l.Addresses[0].Port())},
 			Advice: "or start Weir with --intercept; ignore it when another program's rules lead there",
+		})
+	}
+	return out
+}
+
+func guardMissing(f *Facts) (out []Finding) {
+	for _, r := range f.active() {
+		if !r.Status.Plan.Lease || r.Status.Guard != 0 || r.Status.Recorded != intercept.Installed.String() || r.OwnerAlive {
+			continue
+		}
+		out = append(out, Finding{
+			Object: "rules " + r.Status.Name, Text: fmt.Sprintf("no guard runs for rules %s", r.Status.Name),
+			Evidence: []string{fmt.Sprintf("they take connections while a lease is renewed; %d wanted connections passed by", r.Status.Missed())},
+			Fix:      []string{fmt.Sprintf("setsid weir intercept guard --name %s </dev/null >/dev/null 2>&1 &", r.Status.Name)},
+			Advice:   "for good: as a service, weir intercept guard --name " + r.Status.Name,
 		})
 	}
 	return out

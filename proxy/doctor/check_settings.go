@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/weirproxy/weir/proxy/intercept"
 	"github.com/weirproxy/weir/proxy/intercept/survey"
@@ -22,7 +23,7 @@ func loopbackDown(f *Facts) []Finding {
 	for _, r := range wanted { // they went with it
 		for _, c := range intercept.RoutingCommands(*r.Status.Plan) {
 			if c.Route {
-				x.Fix = append(x.Fix, c.Text)
+				x.Fix = append(x.Fix, strings.Replace(c.Text, "route add", "route replace", 1))
 			}
 		}
 		x.repairs = append(x.repairs, repair{kind: mendRouting, plan: *r.Status.Plan})

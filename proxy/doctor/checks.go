@@ -81,10 +81,10 @@ func Checks() []Check {
 
 		// Settings and interfaces.
 		{
-			"WD201", "loopback-down", Problem,
+			"WD201", "loopback-down", Warning,
 			[]string{partLinks, partRules},
 			nil,
-			"state of lo", "intercepted packets are delivered by way of lo; its routes go when it goes down",
+			"state of lo", "intercepted packets are delivered by way of lo: rules cannot be made or mended while it is down, and its routes may go with it",
 			"set it up, then mend the routes", loopbackDown,
 		},
 		{
@@ -151,7 +151,7 @@ func Checks() []Check {
 		{
 			"WD302", "leftovers", Warning,
 			[]string{partRules},
-			nil,
+			[]string{"WD104"},
 			"policy rules, routes and records without a table and without a process",
 			"they concern no packet now, but stand for a Weir that died without an end",
 			"take them away", leftovers,
@@ -274,7 +274,7 @@ func Checks() []Check {
 		{
 			"WD319", "rules-differ", Warning,
 			[]string{partRules},
-			[]string{"WD101", "WD201", "WD301"},
+			[]string{"WD101", "WD201", "WD301", "WD323"},
 			"whatever else differs from the plan", "interception does not work as planned", "apply the plan again", otherwise,
 		},
 		{
@@ -296,6 +296,14 @@ func Checks() []Check {
 			[]string{partCanary, partRules},
 			[]string{"WD104", "WD301", "WD303", "WD304", "WD305", "WD306", "WD307", "WD308", "WD313", "WD314", "WD315"},
 			"whether that connection met Weir", "clients' connections are not intercepted", "mend what else is found", canaryPassed,
+		},
+		{
+			"WD323", "guard-missing", Problem,
+			[]string{partRules},
+			[]string{"WD104", "WD301", "WD303"},
+			"the guard of rules that take connections only while one runs (iptables, redirect, local)",
+			"without it they let everything pass",
+			"start one", guardMissing,
 		},
 
 		// What runs out.

@@ -25,6 +25,8 @@ type host struct {
 	p    *process // Weir; nil when it does not run
 	boot string
 	args []string
+
+	after func() // what has to have happened when it is well again; may be nil
 }
 
 // A fault is a way to break a host, and what the doctor must say of it.
@@ -84,6 +86,7 @@ func sickbed(t *testing.T, f *fault) *host {
 			up = []string{"--interface", netns.ClientLink, "--reply-spoofed"}
 		}
 		h.sh("weir intercept up " + strings.Join(up, " "))
+		t.Cleanup(func() { h.run("intercept", "down") }) // a guard ends with its rules
 	}
 	h.p = h.start(h.boot, h.args...)
 	return h
@@ -126,7 +129,7 @@ func (h *host) flows() error {
 	d := net.Dialer{Timeout: 300 * time.Millisecond}
 	tr := &http.Transport{DialContext: h.top.Client.DialContext(&d), DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
-	c := &http.Client{Transport: tr, Timeout: time.Second}
+	c := &http.Client{Transport: tr, Timeout: 2 * time.Second}
 	r, err := get(c, "http://"+h.at4("80")+"/")
 	if err == nil && r.origin != "v1" {
 		err = fmt.Errorf("answered by %q", r.origin)
@@ -187,6 +190,9 @@ func (f *fault) run(t *testing.T) {
 	}
 	var r *doctor.Report
 	err := eventually(patience, func() error {
+		if !f.works {
+			_ = h.flows() // what fails is counted
+		}
 		var code int
 		r, code = h.diagnosis(f.diagnose...)
 		found := serious(r)
@@ -226,4 +232,7 @@ func (f *fault) run(t *testing.T) {
 		}
 	}
 	h.cured("mended", f.diagnose...)
+	if h.after != nil {
+		h.after()
+	}
 }

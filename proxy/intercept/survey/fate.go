@@ -3,6 +3,9 @@ package survey
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/google/nftables/expr"
 )
 
 // A Packet is the first packet of a TCP connection, as far as it is known.
@@ -50,26 +53,57 @@ func (f *Fate) Where() string {
 	return fmt.Sprintf("the rule with handle %d of chain %s", f.Handle, f.Chain)
 }
 
-// Fates walks the base chains of other programs at a hook whose priority is within
-// [from, to), and tells of each that does not simply let the packet pass, or
-// changes its mark.
-func (rs *Ruleset) Fates(hook string, from, to int, p Packet) (out []BaseFate) {
+// A Part of a hook is told by where our own rules are.
+type Part uint8
+
+// The parts.
+const (
+	Whole  Part = iota
+	Before      // what comes before our rules
+	After       // what comes after them
+)
+
+// Fates walks the base chains of other programs at a hook, or those of them that
+// come before or after ours at priority ours, and tells of each that does not
+// simply let the packet pass, or changes its mark. Of a chain that jumps to ours
+// (the iptables backend) the rules before or after that jump are walked.
+func (rs *Ruleset) Fates(hook string, part Part, ours int, p Packet) (out []BaseFate) {
 	var base []*Chain
 	for i := range rs.Chains {
-		c := &rs.Chains[i]
-		if c.Hook == hook && c.Priority >= from && c.Priority < to && !c.Ours() && c.sees(p) {
+		if c := &rs.Chains[i]; c.Hook == hook && !c.Ours() && c.sees(p) && rs.within(c, part, ours) {
 			base = append(base, c)
 		}
 	}
 	slices.SortStableFunc(base, func(a, b *Chain) int { return a.Priority - b.Priority })
 	for _, c := range base {
-		w := &walk{rs: rs, p: p, mark: p.Mark, marked: true}
+		w := &walk{rs: rs, p: p, mark: p.Mark, marked: true, part: part}
 		f := w.base(c)
 		if f.What != Passes || f.Marked && f.Mark != p.Mark {
 			out = append(out, BaseFate{c, f})
 		}
 	}
 	return out
+}
+
+// within tells whether a base chain, or part of it, is in a part of its hook.
+func (rs *Ruleset) within(c *Chain, part Part, ours int) bool {
+	if part == Whole || c.leads() >= 0 {
+		return true
+	}
+	if part == Before {
+		return c.Priority <= ours
+	}
+	return c.Priority > ours
+}
+
+// leads gives the rule that jumps to our chains, -1 without one.
+func (c *Chain) leads() int {
+	return slices.IndexFunc(c.rules, func(r rule) bool {
+		return slices.ContainsFunc(r.exprs, func(e expr.Any) bool {
+			v, ok := e.(*expr.Verdict)
+			return ok && strings.HasPrefix(v.Chain, tablePrefix)
+		})
+	})
 }
 
 // A BaseFate is what one base chain does.
@@ -96,6 +130,7 @@ type walk struct {
 	marked bool // mark is known
 	open   bool // a rule that may or may not match could have ended the way
 	steps  int
+	part   Part
 }
 
 // The limits of a walk: nftables' own depth, and enough rules for any rule set
@@ -110,7 +145,7 @@ func (w *walk) base(c *Chain) Fate {
 	end := w.chain(c, 0)
 	if end == nil {
 		end = &Fate{What: Passes}
-		if c.Drop {
+		if c.Drop && (w.part != Before || c.leads() < 0) {
 			end.What, end.Chain = Dropped, c
 		}
 	}
@@ -125,7 +160,16 @@ func (w *walk) chain(c *Chain, depth int) *Fate {
 		w.open = true
 		return nil
 	}
-	for i := range c.rules {
+	from, to := 0, len(c.rules)
+	if i := c.leads(); i >= 0 && depth == 0 {
+		switch w.part {
+		case Before:
+			to = i
+		case After:
+			from = i + 1
+		}
+	}
+	for i := from; i < to; i++ {
 		if w.steps++; w.steps > maxSteps {
 			w.open = true
 			return nil
@@ -141,7 +185,7 @@ func (w *walk) chain(c *Chain, depth int) *Fate {
 			}
 		case "jump", "goto":
 			to := w.rs.find(c, v.chain)
-			if to == nil {
+			if to == nil || to.Ours() {
 				continue
 			}
 			if m == maybe {
@@ -165,6 +209,7 @@ func (w *walk) chain(c *Chain, depth int) *Fate {
 			}
 			w.open = true
 		default: // Dropped, Redirect, Stolen
+			w.open = w.open || v.what == Stolen // only while something listens there
 			if m == yes {
 				return &Fate{What: v.what, Chain: c, Handle: c.rules[i].handle}
 			}

@@ -48,6 +48,12 @@ func norm(r uint32) uint32 {
 func (w *walk) rule(c *Chain, r *rule) (answer, verdict) {
 	regs, match := registers{}, yes
 	var v verdict
+	switch {
+	case r.tproxy:
+		v.what = Stolen
+	case r.unread:
+		match = maybe
+	}
 	must := func(a answer) bool {
 		match = min(match, a)
 		return a != no
@@ -110,11 +116,11 @@ func (w *walk) rule(c *Chain, r *rule) (answer, verdict) {
 				v = x
 			}
 		case *expr.Verdict:
-			v.what, v.chain = verdictOf(e), e.Chain
+			if v.what != Stolen { // what comes after tproxy belongs to it
+				v.what, v.chain = verdictOf(e), e.Chain
+			}
 		case *expr.Reject:
 			v.what = Dropped
-		case *expr.TProxy:
-			v.what = Stolen
 		case *expr.Redir:
 			v.what = Redirect
 		case *expr.NAT:

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,10 +10,11 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// tablePrefix begins the names of our own tables (proxy/intercept).
+// tablePrefix begins the names of our own tables and chains (proxy/intercept).
 const tablePrefix = "weir-"
 
 // The hooks by their names in nft, in the order of their numbers
@@ -50,6 +52,9 @@ type Chain struct {
 type rule struct {
 	handle uint64
 	exprs  []expr.Any
+	// unread says that there are expressions beside exprs, tproxy that one of them is
+	// tproxy: the library reads neither that nor others (google/nftables v0.3.0).
+	unread, tproxy bool
 }
 
 // elements are those of a set or a map.
@@ -58,8 +63,11 @@ type elements struct {
 	elems            []nftables.SetElement
 }
 
-// Ours tells whether the chain is one of Weir's.
-func (c *Chain) Ours() bool { return strings.HasPrefix(c.Table, tablePrefix) }
+// Ours tells whether the chain is one of Weir's: of its own table, or, with the
+// iptables backends, by its name.
+func (c *Chain) Ours() bool {
+	return strings.HasPrefix(c.Table, tablePrefix) || c.Hook == "" && strings.HasPrefix(c.Name, tablePrefix)
+}
 
 // String names the chain as nft(8) does.
 func (c *Chain) String() string { return c.Family + " " + c.Table + " " + c.Name }
@@ -68,7 +76,8 @@ func (c *Chain) String() string { return c.Family + " " + c.Table + " " + c.Name
 // larger than what is worth walking for a diagnosis.
 const maxRules = 50_000
 
-// Names lists the interceptions whose table is there.
+// Names lists the interceptions whose nftables table is there; those of the iptables
+// backends are known by their record.
 func Names() ([]string, error) {
 	c, err := nftables.New()
 	if err != nil {
@@ -106,6 +115,10 @@ func Rules() (*Ruleset, error) {
 		return nil, fmt.Errorf("list chains: %w", hint(err))
 	}
 	rs := &Ruleset{Legacy: legacy()}
+	names, err := expressions()
+	if err != nil {
+		return nil, err
+	}
 	sets := map[string]map[string]*elements{}
 	left := maxRules
 	for _, ch := range chains {
@@ -119,7 +132,7 @@ func Rules() (*Ruleset, error) {
 			x.Drop = ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop
 		}
 		if !x.Ours() {
-			if err := x.read(c, ch, sets, &left); err != nil {
+			if err := x.read(c, ch, sets, names, &left); err != nil {
 				return nil, err
 			}
 		}
@@ -129,7 +142,7 @@ func Rules() (*Ruleset, error) {
 }
 
 // read reads the chain's rules, and the sets that they look into.
-func (x *Chain) read(c *nftables.Conn, ch *nftables.Chain, sets map[string]map[string]*elements, left *int) error {
+func (x *Chain) read(c *nftables.Conn, ch *nftables.Chain, sets map[string]map[string]*elements, names map[string][]string, left *int) error {
 	rules, err := c.GetRules(ch.Table, ch)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("list rules of %s: %w", x, err)
@@ -143,7 +156,8 @@ func (x *Chain) read(c *nftables.Conn, ch *nftables.Chain, sets map[string]map[s
 	}
 	x.sets = sets[table]
 	for _, r := range rules {
-		x.rules = append(x.rules, rule{r.Handle, r.Exprs})
+		all := names[fmt.Sprintf("%s %d", table, r.Handle)]
+		x.rules = append(x.rules, rule{r.Handle, r.Exprs, len(all) > len(r.Exprs), slices.Contains(all, "tproxy")})
 		for _, e := range r.Exprs {
 			l, ok := e.(*expr.Lookup)
 			if !ok || x.sets[l.SetName] != nil {
@@ -162,6 +176,64 @@ func (x *Chain) read(c *nftables.Conn, ch *nftables.Chain, sets map[string]map[s
 		}
 	}
 	return nil
+}
+
+// expressions lists the names of the expressions of all rules, by family, table and
+// handle.
+func expressions() (map[string][]string, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open netfilter netlink socket: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	msgs, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, Flags: netlink.Request | netlink.Dump},
+		Data:   []byte{unix.NFPROTO_UNSPEC, unix.NFNETLINK_V0, 0, 0},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list rules: %w", hint(err))
+	}
+	out := map[string][]string{}
+	for _, m := range msgs {
+		if len(m.Data) < 4 {
+			continue
+		}
+		ad, err := netlink.NewAttributeDecoder(m.Data[4:])
+		if err != nil {
+			return nil, fmt.Errorf("decode rule: %w", err)
+		}
+		ad.ByteOrder = binary.BigEndian
+		var table string
+		var handle uint64
+		var names []string
+		for ad.Next() {
+			switch ad.Type() {
+			case unix.NFTA_RULE_TABLE:
+				table = ad.String()
+			case unix.NFTA_RULE_HANDLE:
+				handle = ad.Uint64()
+			case unix.NFTA_RULE_EXPRESSIONS:
+				ad.Nested(func(ad *netlink.AttributeDecoder) error {
+					for ad.Next() {
+						ad.Nested(func(ad *netlink.AttributeDecoder) error {
+							for ad.Next() {
+								if ad.Type() == unix.NFTA_EXPR_NAME {
+									names = append(names, ad.String())
+								}
+							}
+							return ad.Err()
+						})
+					}
+					return ad.Err()
+				})
+			}
+		}
+		if err := ad.Err(); err != nil {
+			return nil, fmt.Errorf("decode rule: %w", err)
+		}
+		out[fmt.Sprintf("%s %s %d", familyName(nftables.TableFamily(m.Data[0])), table, handle)] = names
+	}
+	return out, nil
 }
 
 func familyName(f nftables.TableFamily) string {
