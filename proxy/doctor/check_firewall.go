@@ -25,7 +25,7 @@ func (f *Facts) taken(p *intercept.Plan) []survey.Packet {
 		if q.Redirect {
 			out[i].Port = q.ListenPort
 		} else {
-			out[i].Mark, out[i].Taken = q.Mark, true
+			out[i].Mark = q.Mark
 		}
 	}
 	return out

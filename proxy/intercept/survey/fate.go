@@ -16,8 +16,6 @@ type Packet struct {
 	Iif, Oif string
 	// Port is the destination port; 0 is one that is not known.
 	Port uint16
-	// Taken says that a transparent socket of this machine has it.
-	Taken bool
 }
 
 // What becomes of a packet.
@@ -186,6 +184,7 @@ func (w *walk) chain(c *Chain, depth int) *Fate {
 		case "jump", "goto":
 			to := w.rs.find(c, v.chain)
 			if to == nil || to.Ours() {
+				w.open = w.open || to == nil
 				continue
 			}
 			if m == maybe {

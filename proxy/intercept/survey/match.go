@@ -3,12 +3,14 @@ package survey
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"os"
 	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,11 +89,6 @@ func (w *walk) rule(c *Chain, r *rule) (answer, verdict) {
 			load(e.Register, nil)
 			if e.Key == expr.CtKeySTATE && !e.SourceRegister {
 				load(e.Register, native(ctNew))
-			}
-		case *expr.Socket:
-			load(e.Register, nil)
-			if e.Key == expr.SocketKeyTransparent && w.p.Taken {
-				load(e.Register, []byte{1})
 			}
 		case *expr.Immediate:
 			load(e.Register, e.Data)
@@ -265,10 +262,29 @@ func lookup(b []byte, e *expr.Lookup, s *elements) (answer, verdict) {
 	if (hit == nil) != e.Invert {
 		return no, verdict{}
 	}
-	if hit == nil || hit.VerdictData == nil {
+	if hit == nil || !e.IsDestRegSet || e.DestRegister != unix.NFT_REG_VERDICT {
 		return yes, verdict{}
 	}
-	return yes, verdict{what: verdictOf(hit.VerdictData), chain: hit.VerdictData.Chain}
+	return yes, elementVerdict(hit.Val)
+}
+
+// elementVerdict reads the verdict that a map has for a key, which the library
+// gives as encoded.
+func elementVerdict(b []byte) verdict {
+	attrs, err := netlink.UnmarshalAttributes(b)
+	if err != nil {
+		return verdict{what: "unknown"}
+	}
+	x := expr.Verdict{Kind: math.MinInt64}
+	for _, a := range attrs {
+		switch {
+		case a.Type == unix.NFTA_VERDICT_CODE && len(a.Data) == 4:
+			x.Kind = expr.VerdictKind(int32(binary.BigEndian.Uint32(a.Data)))
+		case a.Type == unix.NFTA_VERDICT_CHAIN:
+			x.Chain = text(a.Data)
+		}
+	}
+	return verdict{what: verdictOf(&x), chain: x.Chain}
 }
 
 func unknownIf(b bool) string {
