@@ -72,7 +72,9 @@ func (s *Session) take(t *typeState, it *item) *slot {
 		o = &slot{name: r.Name, since: s.now}
 		t.slots[r.Name] = o
 	}
-	t.mark(o)
+	if o.want != r || o.live != r || o.bad != nil || o.spare != nil || o.gone || !o.heard {
+		t.mark(o) // of a state of the world most are as they were
+	}
 	o.bad, o.spare, o.gone, o.heard = nil, nil, false, true
 	for _, a := range it.aliases {
 		if t.pins[a] != nil && a != r.Name {

@@ -94,15 +94,15 @@ func (f *File) read(last []byte, known **pieces) ([]byte, *Received, error) {
 		return data, nil, err
 	}
 	r := &Received{}
-	if r.Response, *known = (*known).read(data); r.Response != nil {
+	if f.Type.TypeURL != SecretType {
+		r.Response, *known = (*known).read(data, f.Type.TypeURL)
+	}
+	if r.Response != nil {
 		f.complete(r.Response, data)
 		r.Where = lines(*f, data)
 		return data, r, nil
 	}
 	r.Response, r.Where, err = parseFile(*f, data)
-	if err == nil && f.Type.TypeURL != SecretType {
-		*known = newPieces(data, r.Response)
-	}
 	return data, r, err
 }
 

@@ -1,37 +1,29 @@
 package xds
 
 import (
-	"bytes"
-
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/weirproxy/weir/config/core"
+	"github.com/weirproxy/weir/config/turn"
 	"github.com/weirproxy/weir/config/yamlproto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // pieces are the resources of a JSON file as they stand in it, with what each is: those that are the same text the next time are not
-// read again, so that one change among thousands costs a look over the file.
+// read again, so that one change among thousands costs a look over the file. Also the first time they are read one by one, so that of a
+// large file only little is in memory in other forms at once.
 type pieces struct {
 	texts [][]byte
 	anys  []*anypb.Any
+	trees []*tree // how they came to be; nil of small ones
 }
 
-// newPieces takes a file apart that was read; nil when it cannot be.
-func newPieces(data []byte, r *discoveryv3.DiscoveryResponse) *pieces {
-	texts, _, ok := cutResources(data)
-	if !ok || len(texts) != len(r.Resources) {
-		return nil
-	}
-	return &pieces{texts, r.Resources}
-}
-
-// read reads the next content with the help of the last. It gives nil when the whole has to be read, also when there is a mistake:
-// what is wrong is told with its place.
-func (p *pieces) read(data []byte) (*discoveryv3.DiscoveryResponse, *pieces) {
+// read reads the next content with the help of the last, which may be nil. It gives nil when the whole has to be read, also when there
+// is a mistake: what is wrong is told with its place.
+func (p *pieces) read(data []byte, url string) (*discoveryv3.DiscoveryResponse, *pieces) {
 	if p == nil {
-		return nil, nil
+		p = &pieces{}
 	}
-	texts, rest, ok := cutResources(data)
+	texts, rest, ok := cutItems(data, "resources", "resources")
 	if !ok {
 		return nil, nil
 	}
@@ -40,23 +32,31 @@ func (p *pieces) read(data []byte) (*discoveryv3.DiscoveryResponse, *pieces) {
 		return nil, nil
 	}
 	r.Resources = make([]*anypb.Any, len(texts))
+	next := &pieces{texts, r.Resources, make([]*tree, len(texts))}
+	n := nestOf(url)
+	var now turn.Turn
 	for i, pair := range core.Align(p.texts, texts) {
+		now.Pass()
+		var was *tree
+		if pair.Old >= 0 {
+			was = p.trees[pair.Old]
+		}
 		if pair.Same {
-			r.Resources[i] = p.anys[pair.Old]
+			r.Resources[i], next.trees[i] = p.anys[pair.Old], was
 			continue
 		}
-		a := &anypb.Any{}
-		if _, err := yamlproto.Unmarshal(texts[i], a, yamlproto.Options{}); err != nil {
+		a, t, err := n.resource(texts[i], was)
+		if err != nil {
 			return nil, nil
 		}
-		r.Resources[i] = a
+		r.Resources[i], next.trees[i] = a, t
 	}
-	return r, &pieces{texts, r.Resources}
+	return r, next
 }
 
-// cutResources finds the items of "resources" in a JSON object, and gives the object with none of them. What it takes for an item is
-// one if it is valid JSON.
-func cutResources(data []byte) (items [][]byte, rest []byte, ok bool) {
+// cutItems finds the objects of a list in a JSON object, by either spelling of its name, and gives the object with none of them. What it
+// takes for an item is one if it is valid JSON.
+func cutItems(data []byte, name, alias string) (items [][]byte, rest []byte, ok bool) {
 	c := cutter{data: data}
 	if !c.take('{') {
 		return nil, nil, false
@@ -67,10 +67,10 @@ func cutResources(data []byte) (items [][]byte, rest []byte, ok bool) {
 			return nil, nil, false
 		}
 		key := c.value()
-		if len(key) == 0 || key[0] != '"' || !c.take(':') {
+		if len(key) < 2 || key[0] != '"' || !c.take(':') {
 			return nil, nil, false
 		}
-		if string(key) != `"resources"` {
+		if k := key[1 : len(key)-1]; string(k) != name && string(k) != alias {
 			if len(c.value()) == 0 {
 				return nil, nil, false
 			}
@@ -85,7 +85,7 @@ func cutResources(data []byte) (items [][]byte, rest []byte, ok bool) {
 				return nil, nil, false
 			}
 			item := c.value()
-			if len(item) == 0 {
+			if len(item) == 0 || item[0] != '{' { // null would be read by itself, and is refused in a list
 				return nil, nil, false
 			}
 			items = append(items, item)
@@ -96,79 +96,4 @@ func cutResources(data []byte) (items [][]byte, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	return items, append(append([]byte{}, data[:from]...), data[to:]...), true
-}
-
-// cutter goes over JSON from value to value.
-type cutter struct {
-	data []byte
-	at   int
-}
-
-func (c *cutter) blank() {
-	for c.at < len(c.data) && (c.data[c.at] == ' ' || c.data[c.at] == '\n' || c.data[c.at] == '\t' || c.data[c.at] == '\r') {
-		c.at++
-	}
-}
-
-// take goes over one byte, if it is the next one.
-func (c *cutter) take(b byte) bool {
-	if c.blank(); c.at < len(c.data) && c.data[c.at] == b {
-		c.at++
-		return true
-	}
-	return false
-}
-
-// value goes over one value and gives it; empty is none.
-func (c *cutter) value() []byte {
-	c.blank()
-	start, depth := c.at, 0
-	for c.at < len(c.data) {
-		switch b := c.data[c.at]; b {
-		case '"':
-			if !c.text() {
-				return nil
-			}
-			if depth == 0 {
-				return c.data[start:c.at]
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return c.data[start:c.at] // it ended before
-			}
-			if depth--; depth == 0 {
-				c.at++
-				return c.data[start:c.at]
-			}
-		case ',', ':', ' ', '\t', '\r', '\n':
-			if depth == 0 {
-				return c.data[start:c.at]
-			}
-		}
-		c.at++
-	}
-	return nil
-}
-
-// text goes over a string.
-func (c *cutter) text() bool {
-	for c.at++; c.at < len(c.data); {
-		i := bytes.IndexByte(c.data[c.at:], '"')
-		if i < 0 {
-			return false
-		}
-		end := c.at + i
-		slashes := 0
-		for end-1-slashes >= c.at && c.data[end-1-slashes] == '\\' {
-			slashes++
-		}
-		c.at = end + 1
-		if slashes%2 == 0 {
-			return true
-		}
-	}
-	return false
 }

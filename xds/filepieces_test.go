@@ -1,11 +1,13 @@
 package xds
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -38,16 +40,16 @@ func TestFilesAreReadByPieces(t *testing.T) {
 			text = text[:r.IntN(len(text))] // not all of it is written yet
 		}
 		want, _, wantErr := parseFile(f, []byte(text))
-		got, next := p.read([]byte(text))
+		got, next := p.read([]byte(text), ClusterType)
 		if wantErr != nil {
 			if got != nil {
 				t.Fatalf("%s: read, though %v", text, wantErr)
 			}
+			p = nil
 			continue
 		}
 		if got == nil {
-			p = newPieces([]byte(text), want)
-			continue
+			t.Fatalf("%s: not read", text)
 		}
 		used++
 		got.TypeUrl = want.TypeUrl
@@ -61,14 +63,86 @@ func TestFilesAreReadByPieces(t *testing.T) {
 	}
 }
 
-func FuzzCutResources(f *testing.F) {
+// TestLargeResourcesAreReadByPieces: likewise of the lists within a resource, whatever is wrong with it.
+func TestLargeResourcesAreReadByPieces(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	route := func() string {
+		return fmt.Sprintf(`{"match":{"prefix":"/%d"},"route":{"cluster":"c%d]"}}`, r.IntN(1e6), r.IntN(9))
+	}
+	host := func(n int) []string {
+		out := []string{fmt.Sprintf(`"name":"v%d","domains":["%d.test"]`, r.IntN(1e6), r.IntN(1e6))}
+		for range n {
+			out = append(out, route())
+		}
+		return out
+	}
+	hosts := [][]string{host(3), host(200), host(150)}
+	f := File{Path: "f", Type: SourceType{TypeURL: RouteType}}
+	var p *pieces
+	good, kept := 0, 0
+	for i := range 200 {
+		h := r.IntN(len(hosts))
+		at := 1 + r.IntN(len(hosts[h])-1)
+		spoiled := ""
+		switch k := r.IntN(12); {
+		case k == 0:
+			hosts = append(hosts, host(1+r.IntN(200)))
+		case k == 1 && len(hosts) > 3:
+			hosts = append(hosts[:h:h], hosts[h+1:]...)
+		case k == 2:
+			hosts[h][0] = host(0)[0]
+		case k == 3:
+			hosts[h] = append(hosts[h][:at:at], append([]string{route()}, hosts[h][at:]...)...)
+		case k == 4 && len(hosts[h]) > 3:
+			hosts[h] = append(hosts[h][:at:at], hosts[h][at+1:]...)
+		case k == 5:
+			spoiled = []string{`{"no_such_field":1}`, `{"match":{"prefix":1}}`, `{"match":`, `{}}`, `null`, `{"match":{"prefix":"/"},"match":{"prefix":"/"}}`}[r.IntN(6)]
+		default:
+			hosts[h][at] = route()
+		}
+		var vs []string
+		for j, v := range hosts {
+			list := strings.Join(v[1:], ",")
+			if j == 1 && spoiled != "" {
+				list += "," + spoiled
+			}
+			vs = append(vs, fmt.Sprintf(`{%s,"routes":[%s]}`, v[0], list))
+		}
+		name := []string{"virtual_hosts", "virtualHosts"}[i/50%2]
+		text := []byte(fmt.Sprintf(`{"version_info":"1","resources":[{"@type":%q,"name":"r","%s":[%s],"validate_clusters":%v}]}`, RouteType, name, strings.Join(vs, ","), i/20%2 == 0))
+		want, _, wantErr := parseFile(f, text)
+		got, next := p.read(text, RouteType)
+		if wantErr != nil {
+			if got != nil {
+				t.Fatalf("%s: read, though %v", text, wantErr)
+			}
+			continue // the good one before is still known
+		}
+		if got == nil {
+			t.Fatalf("%s: not read", text)
+		}
+		a, b := &routev3.RouteConfiguration{}, &routev3.RouteConfiguration{}
+		if err := errors.Join(got.Resources[0].UnmarshalTo(a), want.Resources[0].UnmarshalTo(b)); err != nil || !proto.Equal(a, b) {
+			t.Fatalf("%s:\nread %v (%v)\nwant %v", text, a, err, b)
+		}
+		if good++; p != nil && p.trees[0] != nil && next.trees[0] != nil && &p.trees[0].head[0] == &next.trees[0].head[0] {
+			kept++
+		}
+		p = next
+	}
+	if good < 150 || kept < 100 {
+		t.Errorf("%d of 200 were read, %d of them by what was known", good, kept)
+	}
+}
+
+func FuzzCutItems(f *testing.F) {
 	for _, s := range []string{
 		`{"resources":[]}`, `{"version_info":"1","resources":[{"a":"]}\""},{}, 1 ,"x"]}`, `{"resources":[{}],"resources":[]}`, `{"a":{"resources":[1]}}`, `[`, `{`, `{"resources":[`,
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		items, rest, ok := cutResources(data)
+		items, rest, ok := cutItems(data, "resources", "resources")
 		if !ok {
 			return
 		}

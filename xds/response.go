@@ -218,10 +218,12 @@ func (s *Session) look(t *typeState, r *response, i int, names []string) {
 	if it.err = it.identify(t); it.err != nil {
 		return
 	}
-	if _, asked := slices.BinarySearch(names, it.name); !asked && !t.wild {
-		it.skip = true
-		s.log(Debug, "%s: %s %q was not asked for", s.typeWord(t), t.noun, it.name)
-		return
+	if !t.wild {
+		if _, asked := slices.BinarySearch(names, it.name); !asked {
+			it.skip = true
+			s.log(Debug, "%s: %s %q was not asked for", s.typeWord(t), t.noun, it.name)
+			return
+		}
 	}
 	if j, dup := r.seen[it.name]; dup { // one mistake: the first tells it
 		r.items[j].err, r.items[j].todo = errTwice, false
