@@ -79,7 +79,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 	o := listener.Options{
 		Log: p.log, Stats: p.scope, Context: p.buildContext(),
 		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
-		DrainTime: p.o.DrainTime, Gradual: p.o.Gradual, Limit: p.limit, Speakers: p.speakers, Flows: p.flows,
+		DrainTime: p.o.DrainTime, Gradual: p.o.Gradual, Limit: p.limit, Runtime: p.o.Runtime, Speakers: p.speakers, Flows: p.flows,
 		Away: p.o.Away,
 	}
 	l, err := listener.New(m, o)

@@ -132,7 +132,7 @@ func New(o Options) (*Proxy, error) {
 		flows: flows.New(o.workers(), o.Flows), speakers: speakers.New(speakers.DefaultSize, speakers.DefaultTTL),
 		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
-		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns),
+		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns, o.Runtime),
 		layers: layers.New(layers.Options{Log: o.Log, Stats: root, Layers: o.Layers, Registry: o.Runtime}),
 		routes: map[string]*liveRoute{}, scopes: map[scopesAt]*liveScopes{}, extensions: map[string]*liveExtension{}, listeners: map[string]*live{}, retired: map[*live]struct{}{},
 	}

@@ -324,7 +324,7 @@ func TestUnread(t *testing.T) {
 	for _, u := range values.Unread(l.Values) {
 		got = append(got, u.Name)
 	}
-	if !slices.Equal(got, []string{"overload.global_downstream_max_connections", "overload.x"}) {
+	if !slices.Equal(got, []string{"overload.x"}) {
 		t.Error(got)
 	}
 }

@@ -72,6 +72,11 @@ func (l *Listener) takeRest(s *socket) {
 
 // admit starts a connection's goroutine.
 func (l *Listener) admit(s *socket, fd int, from netip.AddrPort) {
+	if l.full() {
+		_ = unix.Close(fd)
+		l.stats.CxOverflow.Inc()
+		return
+	}
 	limit := l.limit()
 	if !limit.take() {
 		_ = unix.Close(fd)

@@ -32,6 +32,8 @@ import (
 
 	"go.uber.org/zap"
 
+	values "github.com/weirproxy/weir/config/runtime"
+
 	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
@@ -80,6 +82,8 @@ type Options struct {
 	Limit *Limit
 	// Flows is where connections that end leave what they were; nil: nowhere.
 	Flows *flows.Table
+	// Runtime has the key that limits this listener's connections; nil: it has no value.
+	Runtime *values.Registry
 }
 
 // A Listener is one Envoy listener at run time.
@@ -89,6 +93,7 @@ type Listener struct {
 	log     *zap.Logger
 	scope   *stats.Scope
 	stats   *Stats
+	own     *values.Key // of the limit that is its own
 	sockets []*socket
 	opened  []*netio.Namespace // of the addresses
 	shards  []shard            // the connections, each worker's apart
@@ -137,6 +142,7 @@ func New(m *config.Listener, o Options) (*Listener, error) {
 	l := &Listener{o: o, log: o.Log.With(zap.String("listener", m.Name)), stopped: make(chan struct{}), gone: make(chan struct{})}
 	l.scope = o.Stats.Scope("listener", m.StatPrefix)
 	l.stats = stats.Fill[Stats](l.scope)
+	l.own = o.Runtime.Key(ownKeyStart + m.Name + ownKeyEnd)
 	l.shards = make([]shard, o.Workers)
 	g, err := l.build(m, nil)
 	if err == nil {

@@ -189,3 +189,29 @@ func TestBreakers(t *testing.T) {
 		t.Errorf("%d connections: values must leave them alone", n)
 	}
 }
+
+// Requests are tried again unless upstream.use_retry says otherwise.
+func TestUseRetry(t *testing.T) {
+	fails := rig.Origin(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	w := rig.New(t, rig.Options{Origins: map[string]string{"a": fails}, HCM: `
+stat_prefix: test
+http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+route_config: {virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: a, retry_policy: {retry_on: 5xx, num_retries: 2}}}]}]}
+`})
+	client := rig.Client(t)
+	f := func(want int64) {
+		t.Helper()
+		before := w.Stat("cluster.a.upstream_rq_retry")
+		if a := w.Do(client, "GET", "/"); a.Code != 503 {
+			t.Errorf("%d", a.Code)
+		}
+		if n := w.Stat("cluster.a.upstream_rq_retry") - before; n != want {
+			t.Errorf("%d retries, want %d", n, want)
+		}
+	}
+	f(2)
+	w.SetRuntime("upstream.use_retry", "0")
+	f(0)
+	w.SetRuntime("upstream.use_retry", "100", "upstream.base_retry_backoff_ms", "1")
+	f(2)
+}

@@ -78,6 +78,7 @@ func (e *exchange) begin(f *filter, s *stream.Stream, rt *route.Route) {
 		s.Request.Del(xEnvoyTimeoutAlt)
 	}
 	e.plan.begin(e.fw, s, &e.bounds)
+	e.plan.tuned(&f.cfg, s.Rand())
 }
 
 // end gives everything back; the exchange is then ready for another stream.

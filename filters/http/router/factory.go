@@ -7,6 +7,7 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 
 	"github.com/weirproxy/weir/config/extension"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -17,14 +18,19 @@ func Factory() *extension.Factory {
 }
 
 type settings struct {
-	suppressHeaders bool // suppress_envoy_headers
+	suppressHeaders bool         // suppress_envoy_headers
+	useRetry        *runtime.Key // the share of requests that may be tried again
+	backOff         *runtime.Key // the base interval of who does not set one, in milliseconds
 }
 
-func parse(m *routerv3.Router, _ *extension.Context) (settings, error) {
+func parse(m *routerv3.Router, ctx *extension.Context) (settings, error) {
 	if m.RespectExpectedRqTimeout {
 		return settings{}, fmt.Errorf("respect_expected_rq_timeout: not supported")
 	}
-	return settings{suppressHeaders: m.SuppressEnvoyHeaders}, nil
+	return settings{
+		suppressHeaders: m.SuppressEnvoyHeaders,
+		useRetry:        ctx.Runtime.Key("upstream.use_retry"), backOff: ctx.Runtime.Key("upstream.base_retry_backoff_ms"),
+	}, nil
 }
 
 func build(c settings, bc *filters.BuildContext) (any, error) {

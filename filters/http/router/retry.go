@@ -2,11 +2,13 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"time"
 
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
+	"github.com/weirproxy/weir/config/runtime"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/header"
 	"github.com/weirproxy/weir/proxy/info"
@@ -20,6 +22,7 @@ type plan struct {
 	left       uint32 // retries that may still be made
 	retries    uint32 // retries made
 	policy     *route.RetryPolicy
+	backOff    time.Duration // base interval of a policy that has none
 	codes      []uint32      // from x-envoy-retriable-status-codes, beside the policy's
 	names      []header.Name // from x-envoy-retriable-header-names
 	avoidTried bool
@@ -53,6 +56,14 @@ func (p *plan) begin(fw *route.Forward, s *stream.Stream, b *bounds) {
 	if fw.Retry != nil && len(fw.Retry.RequestHeaders) > 0 && !matchesAny(fw.Retry.RequestHeaders, h, &p.scratch) {
 		p.on, p.left = 0, 0
 	}
+}
+
+// tuned is the plan as the runtime has it at the moment.
+func (p *plan) tuned(c *settings, draw uint64) {
+	if share := c.useRetry.Share(runtime.Share{Num: 100, Den: 100}); share.Num < share.Den && draw%share.Den >= share.Num {
+		p.on, p.left = 0, 0
+	}
+	p.backOff = time.Duration(c.backOff.Uint32(uint32(backOffBase.Milliseconds()))) * time.Millisecond
 }
 
 func matchesAny(l []route.HeaderMatcher, h *header.Headers, sc *match.Scratch) bool {
@@ -307,11 +318,8 @@ func idempotent(method []byte) bool {
 	return false
 }
 
-// The default back-off (Envoy: RetryPolicy.retry_back_off).
-const (
-	backOffBase = 25 * time.Millisecond
-	backOffMax  = 10 * backOffBase
-)
+// backOffBase is the default of the base interval (Envoy: RetryPolicy.retry_back_off), upstream.base_retry_backoff_ms another one.
+const backOffBase = 25 * time.Millisecond
 
 // backoff is how long to wait before the retry that was just counted: full
 // jitter over an interval that doubles, or what a rate-limited response asked for.
@@ -321,7 +329,8 @@ func (p *plan) backoff(o *outcome, random uint64, now time.Time) time.Duration {
 			return d + time.Duration(random%uint64(d/2+1))
 		}
 	}
-	base, top := backOffBase, backOffMax
+	base := cmp.Or(p.backOff, backOffBase)
+	top := 10 * base // (Envoy: RetryPolicy.retry_back_off)
 	if p.policy != nil && p.policy.BackOffBase > 0 {
 		base, top = p.policy.BackOffBase, p.policy.BackOffMax
 	}
