@@ -200,6 +200,8 @@ func (p *process) build() (err error) {
 	mark := uint32(0)
 	if p.o.interceptOn != "" || p.o.changed("intercept-own-mark") {
 		mark = p.o.intercept.ownMark
+	} else if plan, ok := intercept.Recorded(p.o.intercept.name); ok {
+		mark = plan.OwnMark // installed rules, which must not take our own connections
 	}
 	p.mark = mark
 	demand := xds.NewDemand()

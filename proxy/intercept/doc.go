@@ -26,6 +26,13 @@
 // outlives the program that made it; it fails open, because `tproxy` falls
 // through to normal forwarding while nothing listens on the port.
 //
+// Two things make other plans: Redirect, whose chains rewrite the destination, and
+// another Backend than NFT, whose rules iptables-restore puts into the tables that
+// all programs share. Where the kernel cannot tell by itself that nothing listens,
+// rules need a lease ([Plan].Lease): they take connections only while somebody
+// renews it (Handle.Hold, [Guard]), and pass LeaseTime later. Rules of iptables are
+// removed by a child of the process that applied them ([GuardParent]).
+//
 // Only this package touches netfilter and netlink. All functions work on the
 // network namespace of the calling thread; a [Handle] keeps working from any.
 package intercept

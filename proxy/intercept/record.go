@@ -145,6 +145,16 @@ func readRecord(name string) (record, bool, error) {
 	return r, r.Netns == id && r.Version == 1, nil
 }
 
+// Recorded is the plan of the installed rules of that name, in the network namespace
+// of the calling thread; false when there is none that could be read.
+func Recorded(name string) (Plan, bool) {
+	if !validName(name) {
+		return Plan{}, false
+	}
+	rec, found, err := readRecord(name)
+	return rec.Plan, err == nil && found && rec.Mode == Installed
+}
+
 func removeRecord(name string) error {
 	if err := os.Remove(recordPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove record: %w", err)

@@ -219,7 +219,7 @@ func (c cell) testInstalled(t *testing.T, w *world, opened *failOpen) {
 		}
 	}
 	c.direct(t, w)
-	p := w.start(c.config(), "--intercept-own-mark", fmt.Sprint(intercept.DefaultOwnMark))
+	p := w.start(c.config()) // it finds out about the rules, and marks its own connections
 	c.intercepted(t, w)
 	s := w.interceptStatus(0)
 	if !s.Active || s.Mode != "installed" || s.Backend != c.backend || s.Intercepted() == 0 {
