@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -29,6 +31,7 @@ type explainFlags struct {
 	tls     bool
 	headers []string
 	draw    uint64
+	flow    string
 	q       explain.Question
 }
 
@@ -49,6 +52,9 @@ func explainCommand() *cobra.Command {
   weir explain --admin 127.0.0.1:9901 --dest 203.0.113.5:443 --tls --sni shop.example
   weir explain --admin /run/weir/admin.sock https://shop.example/ -H 'x-version: 2' -o json`,
 		RunE: func(c *cobra.Command, args []string) error {
+			if o.flow != "" {
+				return o.askFlow(c.Context(), c.OutOrStdout(), args)
+			}
 			q, err := o.question(args)
 			if err != nil {
 				return err
@@ -76,6 +82,7 @@ func explainCommand() *cobra.Command {
 	f.StringVarP(&o.flags.configPath, "config-path", "c", "", "bootstrap `file` to read")
 	f.StringVar(&o.flags.configYAML, "config-yaml", "", "bootstrap text, merged over the file")
 	f.StringVar(&o.admin, "admin", "", "ask the Weir whose admin interface this is: `address`, or path of its unix socket")
+	f.StringVar(&o.flow, "flow", "", "`id` of a live or recent flow, or a request id: where it went, and where it would go now; with --admin")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	f.StringVar(&o.q.Listener, "listener", "", "`name` of the listener; default: found by the destination")
 	f.StringVar(&o.source, "source", "192.0.2.1:50000", "`ip:port` of the client")
@@ -96,6 +103,23 @@ func explainCommand() *cobra.Command {
 		}
 	}
 	return c
+}
+
+// askFlow asks about a flow.
+func (o *explainFlags) askFlow(ctx context.Context, out io.Writer, args []string) error {
+	switch {
+	case o.admin == "":
+		return errors.New("--flow: needs --admin: a flow is known to the Weir that it passed through")
+	case len(args) > 0:
+		return errors.New("--flow: a URL is another question")
+	case o.output != "text" && o.output != "json":
+		return fmt.Errorf("--output: %q, want text or json", o.output)
+	}
+	b, err := askAdmin(ctx, o.admin, http.MethodGet, "/explain?flow="+url.QueryEscape(o.flow)+"&format="+o.output, nil)
+	if err == nil {
+		_, err = out.Write(b)
+	}
+	return err
 }
 
 // question reads the flags.

@@ -35,6 +35,7 @@ type flags struct {
 	dynamicBaseID                            bool
 	flushMillis, flushKB                     uint32
 	disabled                                 string
+	flows                                    string
 	coreDump, mutexTracing                   bool
 	intercept                                interceptFlags
 	interceptOn                              string
@@ -73,6 +74,7 @@ func (o *flags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.baseIDPath, "base-id-path", "", "`file` to write that number to")
 	f.Uint32Var(&o.flushMillis, "file-flush-interval-msec", 1000, "milliseconds that lines of access logs wait at most; Envoy's default is 10000")
 	f.Uint32Var(&o.flushKB, "file-flush-min-size-kb", 64, "kilobytes of access log lines that do not wait")
+	f.StringVar(&o.flows, "flows", "paths", "what is kept of recent flows: off, hosts (no paths), paths (without the values in queries), full")
 	f.StringVar(&o.disabled, "disable-extensions", "", "`list` of extensions that do not exist, as envoy.filters.http/envoy.filters.http.fault")
 	f.BoolVar(&o.coreDump, "enable-core-dump", false, "let crashes dump core")
 	f.BoolVar(&o.mutexTracing, "enable-mutex-tracing", false, "trace lock contention, for /contention")

@@ -84,7 +84,7 @@ func command() *cobra.Command {
 		RunE: verb,
 	}
 	o.add(runCmd.Flags())
-	root.AddCommand(runCmd, validateCommand(), explainCommand(), interceptCommand(), doctorCommand(), xdsCommand(), demoCommand())
+	root.AddCommand(runCmd, validateCommand(), explainCommand(), flowsCommand(), interceptCommand(), doctorCommand(), xdsCommand(), demoCommand())
 	return root
 }
 

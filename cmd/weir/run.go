@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/filters/accesslog/file"
 	"github.com/weirproxy/weir/proxy"
+	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/intercept"
 	"github.com/weirproxy/weir/proxy/logging"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -205,12 +207,17 @@ func (p *process) build() (err error) {
 	}
 	p.mark = mark
 	demand := xds.NewDemand()
+	detail, known := flows.ParseDetail(p.o.flows)
+	if !known {
+		return fmt.Errorf("--flows: %q, want off, hosts, paths or full", p.o.flows)
+	}
 	p.proxy, err = proxy.New(proxy.Options{
 		Log: p.root.Named(logProxy), Stats: p.stats, Loggers: p.files.Open, OwnMark: mark, Away: len(p.o.netns) > 0, Workers: p.o.concurrency, DrainTime: p.o.drain(),
 		Discover: demand,
 		Gradual:  p.o.drainStrategy == "gradual",
 		MaxConns: p.l.boot.MaxConnections, Runtime: p.l.runtime, Layers: p.l.boot.Runtime,
-		Node: filters.Node{ID: p.l.boot.Node.GetId(), Cluster: p.l.boot.Node.GetCluster()},
+		Flows: detail,
+		Node:  filters.Node{ID: p.l.boot.Node.GetId(), Cluster: p.l.boot.Node.GetCluster()},
 	})
 	if err != nil {
 		return err

@@ -50,6 +50,8 @@ type Source interface {
 	Secrets() []proxy.SecretInfo
 	Speakers() *speakers.Table
 	Flows() *flows.Table
+	LiveFlows(f func(flows.Live))
+	Kill(id, stream uint64) (found, whole bool)
 }
 
 // DrainOptions say how listeners are drained (Envoy: POST /drain_listeners).
@@ -110,6 +112,8 @@ type Server struct {
 	lookup  atomic.Bool // by /stats/recentlookups/enable
 	own     *ownStats
 	profile profile
+
+	followers atomic.Int32 // of /flows
 }
 
 // New makes a Server.

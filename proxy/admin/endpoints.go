@@ -67,11 +67,27 @@ func endpoints() []endpoint {
 				"used to determine whether a listener is inbound or outbound."},
 		}, (*Server).drain},
 		{"/explain", !post, "where a connection and a request would go, and why", []param{
-			{"q", "The question, in JSON"}, format,
+			{"q", "The question, in JSON"},
+			{"flow", "Instead: the id of a flow, or a request id"},
+			format,
 		}, (*Server).explain},
 		{"/dry_run", post, "what a configuration would change: the body is a DiscoveryResponse, see weir validate --against", []param{
 			{"static", "The resources are those of a bootstrap"},
 		}, (*Server).dryRun},
+		{"/flows", !post, "connections and requests that pass through, or passed a moment ago", []param{
+			{"follow", "Send them as they end, as server-sent events"},
+			{"live, ended, failed", "Only those that go on, that ended, that went wrong"},
+			{"id", "A flow, a connection with its requests, or a request id"},
+			{"client, dest, host", "An address, a net, a port, or address:port"},
+			{"sni, authority, method, path, listener, chain, route, cluster", "A name; * is anything"},
+			{"code", "A response code: 503, 5xx or 500-504"},
+			{"flags", "Any of these response flags: UF,URX"},
+			{"kind", "One of (request, connection)"},
+			{"slow", "Milliseconds that they took at least"},
+			{"limit", "How many at most"},
+			{"reveal", "Show the values in queries, which are kept with --flows full only"},
+		}, (*Server).flows},
+		{"/flows/kill", post, "end a live flow", []param{{"id", "That of a connection, or of a request"}}, (*Server).killFlow},
 		{"/healthcheck/fail", post, "cause the server to fail health checks", nil, (*Server).fail},
 		{"/healthcheck/ok", post, "cause the server to pass health checks", nil, (*Server).recover},
 		{"/heap_dump", !post, "dump current Envoy heap (if supported)", nil, (*Server).heapDump},
@@ -82,6 +98,7 @@ func endpoints() []endpoint {
 			{"mask", "The desired component to dump unready targets. The mask is parsed as a Protobuf::FieldMask. For example, get the " +
 				"unready targets of all listeners with /init_dump?mask=listener`"},
 		}, (*Server).initDump},
+		{"/live", !post, "a page that shows flows, listeners, clusters and warnings as they are", nil, (*Server).live},
 		{"/listeners", !post, "print listener info", []param{format}, (*Server).listeners},
 		{"/logging", post, "query/change logging levels", []param{
 			{"paths", "Change multiple logging levels by setting to <logger_name1>:<desired_level1>,<logger_name2>:<desired_level2>. If " +

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirproxy/weir/config/extension"
 	"github.com/weirproxy/weir/config/match"
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters/http/router"
@@ -48,7 +49,7 @@ func (w World) http(q *Question, cfg *hcm.Config, c *info.Conn, a *Answer) {
 	a.note("request", true, "request", "%s %s%s; its random number is %d (%s)", s.Method, s.Authority, s.Path, s.Rand(), drawn)
 	for _, f := range cfg.Filters {
 		if !f.Disabled && f.Name != routerName && (f.Factory == nil || f.Factory.Name != routerName) {
-			a.note("http filters", true, f.Name, "is not run here: it may answer, or change what follows")
+			a.note("http filters", true, f.Name, "is not run here: it may %s", may(&f))
 		}
 	}
 	var tr match.Trace
@@ -60,6 +61,33 @@ func (w World) http(q *Question, cfg *hcm.Config, c *info.Conn, a *Answer) {
 	}
 	a.VirtualHost, a.Route = rt.VirtualHost.Name, label(rt)
 	w.action(s, rt, a)
+}
+
+// may is what a filter before the router could do to a request.
+func may(f *extension.Parsed) string {
+	name := f.Name
+	if f.Factory != nil {
+		name = f.Factory.Name
+	}
+	switch name {
+	case "envoy.filters.http.rbac":
+		return "answer 403"
+	case "envoy.filters.http.local_ratelimit", "envoy.filters.http.ratelimit":
+		return "answer 429"
+	case "envoy.filters.http.cors":
+		return "answer a preflight request"
+	case "envoy.filters.http.fault":
+		return "delay the request, or answer in its place"
+	case "envoy.filters.http.health_check":
+		return "answer a health check"
+	case "envoy.filters.http.header_mutation":
+		return "change header fields, which routes matched again would see"
+	case "envoy.filters.http.on_demand":
+		return "ask the control plane for a route or cluster that is missing"
+	case "envoy.filters.http.grpc_stats":
+		return "count, and changes nothing"
+	}
+	return "answer, or change what follows"
 }
 
 const routerName = "envoy.filters.http.router"

@@ -32,12 +32,12 @@ const (
 	Off                 // nothing is kept at all
 )
 
-// ParseDetail gives the detail of a name.
+// ParseDetail gives the detail of a name; "" is Paths.
 func ParseDetail(s string) (Detail, bool) {
 	switch s {
 	case "hosts":
 		return Hosts, true
-	case "paths":
+	case "paths", "":
 		return Paths, true
 	case "full":
 		return Full, true

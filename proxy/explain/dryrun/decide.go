@@ -8,7 +8,6 @@ import (
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/proxy/explain"
 	"github.com/weirproxy/weir/proxy/flows"
-	"github.com/weirproxy/weir/proxy/info"
 )
 
 // A Way is where a request goes, or a connection that is passed on as it is.
@@ -48,7 +47,7 @@ func NewDecider(s *config.Snapshot) *Decider {
 
 // Decide takes a request through the configuration: filter chain, scope, route, cluster. A request without a method is a connection.
 func (d *Decider) Decide(q *flows.Request) Way {
-	a := d.world.Ask(questionOf(q))
+	a := d.world.Ask(explain.QuestionOf(q))
 	w := Way{Chain: a.Chain, Route: a.Route}
 	if a.VirtualHost != "" && strings.HasPrefix(a.Route, "routes[") {
 		w.Route = a.VirtualHost + "." + a.Route
@@ -66,23 +65,4 @@ func (d *Decider) Decide(q *flows.Request) Way {
 		w.Answer, _, _ = strings.Cut(a.Outcome, ";")
 	}
 	return w
-}
-
-// questionOf asks about one of the sample.
-func questionOf(q *flows.Request) explain.Question {
-	out := explain.Question{
-		Listener: q.Listener, Source: q.Source, Destination: q.Dest,
-		TLS: q.TLS || q.Transport == info.TLS, ServerName: q.ServerName,
-		HTTP2: q.HTTP2, Method: q.Method, Host: q.Host, Path: q.Path, Scope: q.Scope,
-	}
-	if q.ALPN != "" {
-		out.ALPN = []string{q.ALPN}
-	}
-	for name, v := range q.HeaderField {
-		out.Headers = append(out.Headers, explain.Field{Name: name, Value: v})
-	}
-	if q.Method != "" {
-		out.Draw = &q.Rand
-	}
-	return out
 }
