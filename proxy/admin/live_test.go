@@ -20,7 +20,7 @@ func TestLivePage(t *testing.T) {
 		t.Errorf("policy %s", policy)
 	}
 	for _, tag := range []string{"script", "style"} {
-		m := regexp.MustCompile(`(?s)<` + tag + `>(.*?)</` + tag + `>`).FindAllStringSubmatch(page, -1)
+		m := regexp.MustCompile(`(?s)<`+tag+`>(.*?)</`+tag+`>`).FindAllStringSubmatch(page, -1)
 		if len(m) != 1 {
 			t.Fatalf("%d elements %s", len(m), tag)
 		}
