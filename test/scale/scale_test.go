@@ -204,6 +204,9 @@ func (b *bench) everything(t *testing.T) {
 	}
 	l := newPace(tgs, 500)
 	defer l.end()
+	// The origin asked without a proxy: what the machine, the control plane and the client make of it.
+	direct := newPace([]target{{b.w.origins[0], "any.test", "/"}}, 250)
+	defer direct.end()
 	rest := 3 * time.Second
 	if *many == 0 {
 		rest = 100 * time.Millisecond
@@ -227,10 +230,11 @@ func (b *bench) everything(t *testing.T) {
 	}
 	b.trace(t, "everything", 2)
 	l.cut()
+	direct.cut()
 	cpu, at := b.p.cpu(), time.Now()
 	push()
 	took := b.c.until(t, b.p, at, b.w.target(b.w.last()), "two", limit)
-	during := l.cut()
+	during, floor := l.cut(), direct.cut()
 	pass(rest / 3)
 	after := l.cut()
 	b.f.ms("everything changed", took)
@@ -239,6 +243,8 @@ func (b *bench) everything(t *testing.T) {
 	b.f.ms("slowest before", quiet.max)
 	b.f.ms("p99 while everything changes", during.p99)
 	b.f.ms("slowest while everything changes", during.max)
+	b.f.ms("  p99 without a proxy meanwhile", floor.p99)
+	b.f.ms("  slowest without a proxy meanwhile", floor.max)
 	b.f.ms("slowest in the second after", after.max)
 	b.f.add("RSS at last", "MiB", b.p.memory("VmRSS"))
 	b.f.add("RSS at most", "MiB", b.p.memory("VmHWM"))
