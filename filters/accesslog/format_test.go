@@ -137,13 +137,26 @@ func TestLinesCostNoAllocation(t *testing.T) {
 		}
 		// Not through a Logger: under the race detector its pool forgets at random.
 		line := f.Append(nil, c, s)
-		if n := testing.AllocsPerRun(200, func() { line = f.Append(line[:0], c, s) }); n > 0 {
+		if n := leastAllocs(func() { line = f.Append(line[:0], c, s) }); n > 0 {
 			t.Errorf("%.40q: %v allocations a line", m, n)
 		}
-		if n := testing.AllocsPerRun(200, func() { line = f.Append(line[:0], c, nil) }); n > 0 {
+		if n := leastAllocs(func() { line = f.Append(line[:0], c, nil) }); n > 0 {
 			t.Errorf("%.40q: %v allocations a connection", m, n)
 		}
 	}
+}
+
+// leastAllocs is how many allocations f makes. What the whole process allocates is counted, the runtime with it: the least of some
+// rounds is f's own.
+func leastAllocs(f func()) float64 {
+	least := testing.AllocsPerRun(200, f)
+	for range 9 {
+		if least == 0 {
+			break
+		}
+		least = min(least, testing.AllocsPerRun(200, f))
+	}
+	return least
 }
 
 func BenchmarkDefaultFormat(b *testing.B) {
