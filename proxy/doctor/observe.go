@@ -147,8 +147,8 @@ func (f *Facts) rules(names []string) error {
 	return nil
 }
 
-// alive tells whether a process runs and is one of ours.
+// alive tells whether a process runs and is one of ours, by its name.
 func alive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.HasPrefix(string(b), "weir")
+	return err == nil && strings.Contains(string(b), "weir")
 }
