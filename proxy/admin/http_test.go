@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirproxy/weir/proxy/logging"
+	"github.com/weirproxy/weir/xds"
 )
 
 func TestHeadersAreEnvoys(t *testing.T) {
@@ -163,6 +164,23 @@ func TestReadyAndHealth(t *testing.T) {
 	}
 	set("DRAINING")
 	f(503, "DRAINING\n")
+}
+
+// /server_info and /ready?verbose say that the last known good configuration serves.
+func TestServerInfoTellsOfLastKnownGood(t *testing.T) {
+	var st xds.Status
+	w := newWorld(t, "", Options{XDS: func() xds.Status { return st }})
+	const name = "X-Weir-Last-Known-Good"
+	if _, h, _ := w.ask(t, "GET /server_info"); h.Get(name) != "" {
+		t.Errorf("%s: %s", name, h.Get(name))
+	}
+	st.LastGood = &xds.LastGoodStatus{Saved: time.Unix(1e9, 0), Types: []string{"cds"}, Resources: 3}
+	if _, h, _ := w.ask(t, "GET /server_info"); h.Get(name) != "2001-09-09T01:46:40Z" {
+		t.Errorf("%s: %q", name, h.Get(name))
+	}
+	if _, _, b := w.ask(t, "GET /ready?verbose"); !strings.Contains(b, "last known good") {
+		t.Errorf("/ready?verbose: %q", b)
+	}
 }
 
 func TestControl(t *testing.T) {

@@ -51,6 +51,11 @@ func (s *Server) serverInfo(p *reply, _ *http.Request, _ url.Values) {
 	if m.Node == nil {
 		m.Node = &corev3.Node{}
 	}
+	if s.o.XDS != nil {
+		if g := s.o.XDS().LastGood; g != nil { // the message has no field for it
+			p.w.Header().Set("X-Weir-Last-Known-Good", g.Saved.UTC().Format(time.RFC3339))
+		}
+	}
 	p.message(m, true)
 }
 
