@@ -44,6 +44,9 @@ func (d *decoder) adminAddress() *Admin {
 		if _, err := netip.ParseAddr(s.GetAddress()); err != nil {
 			d.fail(path+".socket_address.address", "%q is not an IP address", s.GetAddress())
 		}
+		if s.GetNetworkNamespaceFilepath() != "" {
+			d.fail(path+".socket_address.network_namespace_filepath", "goes with a listener's address only")
+		}
 		return &Admin{Network: "tcp", Address: net.JoinHostPort(s.GetAddress(), strconv.Itoa(int(s.GetPortValue())))}
 	}
 	return nil

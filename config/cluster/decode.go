@@ -125,5 +125,8 @@ func bindAddress(l *fielderr.List, at string, a *corev3.SocketAddress) netip.Add
 	if a.GetPortValue() != 0 || a.GetNamedPort() != "" {
 		l.Addf(at+".port_value", "a fixed source port is not supported, 0 is")
 	}
+	if a.GetNetworkNamespaceFilepath() != "" {
+		l.Addf(at+".network_namespace_filepath", "goes with a listener's address only")
+	}
 	return ip
 }

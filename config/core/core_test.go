@@ -13,6 +13,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func TestDecodeListenerAddress(t *testing.T) {
+	var p corev3.Address
+	if err := protojson.Unmarshal([]byte(`{"socket_address":{"address":"10.0.0.1","port_value":80,"network_namespace_filepath":"/run/netns/a"}}`), &p); err != nil {
+		t.Fatal(err)
+	}
+	var l fielderr.List
+	a, ok := core.DecodeListenerAddress(&l, "address", &p)
+	if !ok || a.NetNS != "/run/netns/a" || a.Addr.String() != "10.0.0.1:80" {
+		t.Errorf("%+v, %v", a, l.Err())
+	}
+}
+
 func TestDecodeAddress(t *testing.T) {
 	for _, c := range []struct{ name, json, want, err string }{
 		{"v4", `{"socket_address":{"address":"10.0.0.1","port_value":80}}`, "10.0.0.1:80", ""},
@@ -32,6 +44,10 @@ func TestDecodeAddress(t *testing.T) {
 		{
 			"empty", `{"socket_address":{},"pipe":null}`, "",
 			"address.socket_address.port_value: unset\naddress.socket_address.address: empty",
+		},
+		{
+			"namespace", `{"socket_address":{"address":"10.0.0.1","port_value":80,"network_namespace_filepath":"/run/netns/a"}}`, "",
+			"address.socket_address.network_namespace_filepath: goes with a listener's address only",
 		},
 		{"empty pipe", `{"pipe":{}}`, "", "address.pipe.path: empty"},
 	} {

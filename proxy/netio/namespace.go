@@ -110,7 +110,7 @@ func (n *Namespace) enter() error {
 	}
 	var failure error
 	if err := raw.Control(func(fd uintptr) { failure = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
-		return err // it was left
+		return os.ErrClosed // it was left
 	}
 	return os.NewSyscallError("setns", failure)
 }
