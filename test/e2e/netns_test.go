@@ -3,6 +3,8 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,6 +92,20 @@ func TestManyNamespacesFromOne(t *testing.T) {
 		t.Errorf("the listener's port in Weir's own namespace: %v, %v", c, err)
 	}
 	w.restored(before)
+	for _, x := range []*world{a, b} {
+		if out, _ := x.run("intercept", "status", "--json"); !strings.Contains(out, `"mode": "resident"`) || !strings.Contains(out, `"table"`) {
+			t.Errorf("status within a pod: %s", out)
+		}
+	}
+	// Who dials the listener itself would be sent round and round.
+	for i, addr := range []string{"127.0.0.1:15001", b.top.ClientAddr4().String() + ":15001"} {
+		l := b.dial(addr)
+		l.send("hello\n")
+		if b, err := io.ReadAll(l.r); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the listener dialled: %q, %v", b, err)
+		}
+		w.waitStat("listener.intercepted.downstream_cx_self_dial_refused", i+1)
+	}
 
 	p.kill()
 	a.answers("direct to a")
@@ -167,4 +183,52 @@ func TestUpstreamFromHere(t *testing.T) {
 	w.start(strings.Replace(noSource, ", $original_src", "", 1), "--netns", pathA, "--netns", pathB, "--netns-upstream", "here", "--intercept", "80", "--intercept-local")
 	a.answers("v1 of a")
 	b.answers("v1 of a") // the server that the gateway of a reaches
+}
+
+// TestInboundOfAPod: connections to the pod's own server go through Weir, which goes
+// on to that server from within.
+func TestInboundOfAPod(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, path := w.pod("a")
+	ln, err := w.top.Client.Listen(t.Context(), nil, "tcp", ":9000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, ln, func(c net.Conn) { _, _ = io.WriteString(c, "the pod\n") })
+	ask := func() (string, int) {
+		c, err := w.top.Server.Dial(t.Context(), &net.Dialer{Timeout: patience}, "tcp", net.JoinHostPort(a.top.ClientAddr4().String(), "9000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		b, err := io.ReadAll(c)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b), w.listenerStat("downstream_cx_total")
+	}
+	w.start(strings.Replace(passthrough, "$original_src, ", "", 1), "--netns", path, "--intercept", "9000", "--intercept-inbound")
+	for i := range 2 {
+		if said, n := ask(); said != "the pod\n" || n != i+1 {
+			t.Errorf("answered %q, %d connections through Weir", said, n)
+		}
+	}
+}
+
+// serve answers every connection until the test ends.
+func serve(t *testing.T, ln net.Listener, answer func(net.Conn)) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			answer(c)
+			_ = c.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = ln.Close(); <-done })
 }
