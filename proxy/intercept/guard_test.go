@@ -143,7 +143,7 @@ func TestAGuardHoldsTheLeaseOfInstalledRulesWhileSomebodyListens(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.Release()
-		ln = r.proxy()
+		r.proxy()
 		r.until(ctx, "connections are taken by other rules", taken)
 		r.on(func() error { return Remove(DefaultName) })
 		if err := <-done; err != nil {

@@ -85,22 +85,6 @@ func (c *nfConn) drain() {
 	})
 }
 
-// port is the socket's netlink address, by which the kernel knows the owner of a table.
-func (c *nfConn) port() (port uint32) {
-	raw, err := c.nl.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	_ = raw.Control(func(fd uintptr) {
-		if sa, err := unix.Getsockname(int(fd)); err == nil {
-			if nl, ok := sa.(*unix.SockaddrNetlink); ok {
-				port = nl.Pid
-			}
-		}
-	})
-	return port
-}
-
 func (c *nfConn) close() error { return c.nl.Close() }
 
 // hint adds the likely cause to the errors that have one.
