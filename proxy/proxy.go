@@ -30,10 +30,12 @@ import (
 	"github.com/weirproxy/weir/proxy/flows"
 	"github.com/weirproxy/weir/proxy/layers"
 	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/listener/names"
 	"github.com/weirproxy/weir/proxy/listener/speakers"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/dns"
 )
 
 // Options are what a Proxy needs.
@@ -74,6 +76,7 @@ type Proxy struct {
 
 	speakers *speakers.Table // set in New, never changed
 	flows    *flows.Table    // set in New, never changed
+	names    *names.Checker  // set in New, never changed
 
 	ids    atomic.Uint64 // numbers connections
 	limit  *listener.Limit
@@ -130,7 +133,8 @@ func New(o Options) (*Proxy, error) {
 	root := o.Stats.Scope("")
 	p := &Proxy{
 		flows: flows.New(o.workers(), o.Flows), speakers: speakers.New(speakers.DefaultSize, speakers.DefaultTTL),
-		o: o, log: o.Log, scope: root, watcher: w, loops: loops,
+		names: names.New(dns.New(dns.System, o.OwnMark)),
+		o:     o, log: o.Log, scope: root, watcher: w, loops: loops,
 		stats:   stats.Fill[Stats](root.Scope("listener_manager")),
 		secrets: newSecrets(o.Log, root), limit: listener.NewLimit(o.MaxConns, o.Runtime),
 		layers: layers.New(layers.Options{Log: o.Log, Stats: root, Layers: o.Layers, Registry: o.Runtime}),
@@ -212,6 +216,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer end()
 	p.wg.Go(func() { _ = p.watcher.Run(ctx) })
 	p.wg.Go(func() { p.secrets.run(ctx) })
+	p.wg.Go(func() { p.names.Run(ctx) })
 	p.wg.Go(func() { p.layers.Run(ctx) })
 	p.wg.Go(func() { _ = p.up.Run(ctx) })
 	<-ctx.Done()

@@ -35,7 +35,7 @@ func (m *matcher) find(c *info.Conn, tr *match.Trace) *FilterChain {
 	}
 	q.conn = info.Conn{
 		Source: c.Source, DirectSource: c.DirectSource, Dest: c.Dest, Local: c.Local,
-		Transport: c.Transport, ServerName: c.ServerName, ALPN: c.ALPN,
+		Transport: c.Transport, ServerName: c.ServerName, ALPN: c.ALPN, ECH: c.ECH, NameCheck: c.NameCheck,
 	}
 	q.in.Conn = &q.conn
 	f, _ := m.chains.Match(&q.in, tr)

@@ -19,7 +19,29 @@ const SniffingKey = "weir.sniffing"
 // Sniffing is what a listener says under SniffingKey. docs/sniffing.md describes it.
 type Sniffing struct {
 	ServerFirst ServerFirst
+	NameCheck   NameCheck
 }
+
+// NamePolicy says what comes of a name (SNI, Host) that does not belong to the address that its client connected to.
+type NamePolicy uint8
+
+// The policies.
+const (
+	AllowNames NamePolicy = iota // names are not looked up
+	FlagNames                    // they are, and nothing waits for it: log, statistics
+	DenyNames                    // they are waited for; the connection is closed, the request refused
+)
+
+// NameCheck is how names are judged.
+type NameCheck struct {
+	Policy NamePolicy
+	Wait   time.Duration // how long DenyNames waits for a look-up
+	// ECH judges also the names of hellos with an encrypted_client_hello extension, which may be the front's.
+	ECH bool
+}
+
+// defaultNameWait is above what a look-up takes, and below the patience of clients.
+const defaultNameWait = 2 * time.Second
 
 // ServerFirst is how a client that says nothing is waited for.
 type ServerFirst struct {
@@ -33,7 +55,9 @@ type ServerFirst struct {
 // one round trip at most), and too short to be noticed by a person.
 const defaultDelay = 100 * time.Millisecond
 
-func defaultSniffing() Sniffing { return Sniffing{ServerFirst: ServerFirst{Delay: defaultDelay}} }
+func defaultSniffing() Sniffing {
+	return Sniffing{ServerFirst: ServerFirst{Delay: defaultDelay}, NameCheck: NameCheck{Wait: defaultNameWait}}
+}
 
 // decodeSniffing reads what metadata says of sniffing. Every field has a default, so metadata may be nil.
 func decodeSniffing(l *fielderr.List, metadata *corev3.Metadata) Sniffing {
@@ -41,31 +65,58 @@ func decodeSniffing(l *fielderr.List, metadata *corev3.Metadata) Sniffing {
 	s := metadata.GetFilterMetadata()[SniffingKey]
 	eachField(l, fielderr.Key("metadata.filter_metadata", SniffingKey), s, map[string]func(string, *structpb.Value){
 		"server_first": func(at string, v *structpb.Value) { d.ServerFirst.decode(l, at, v) },
+		"name_check":   func(at string, v *structpb.Value) { d.NameCheck.decode(l, at, v) },
 	})
 	return d
 }
 
 func (d *ServerFirst) decode(l *fielderr.List, at string, v *structpb.Value) {
-	s, ok := v.GetKind().(*structpb.Value_StructValue)
-	if !ok {
-		l.Addf(at, "not an object")
-		return
-	}
-	eachField(l, at, s.StructValue, map[string]func(string, *structpb.Value){
-		"enabled": func(at string, v *structpb.Value) {
-			b, ok := v.GetKind().(*structpb.Value_BoolValue)
-			if !ok {
-				l.Addf(at, "not true or false")
-				return
-			}
-			d.Off = !b.BoolValue
-		},
+	eachOf(l, at, v, map[string]func(string, *structpb.Value){
+		"enabled": func(at string, v *structpb.Value) { d.Off = !boolean(l, at, v) },
 		"delay": func(at string, v *structpb.Value) {
 			var err error
 			d.Delay, err = duration(v)
 			l.Add(at, err)
 		},
 	})
+}
+
+func (d *NameCheck) decode(l *fielderr.List, at string, v *structpb.Value) {
+	eachOf(l, at, v, map[string]func(string, *structpb.Value){
+		"policy": func(at string, v *structpb.Value) {
+			p, ok := namePolicies[v.GetStringValue()]
+			if !ok {
+				l.Addf(at, "want allow, flag or deny")
+			}
+			d.Policy = p
+		},
+		"wait": func(at string, v *structpb.Value) {
+			var err error
+			d.Wait, err = duration(v)
+			l.Add(at, err)
+		},
+		"ech": func(at string, v *structpb.Value) { d.ECH = boolean(l, at, v) },
+	})
+}
+
+var namePolicies = map[string]NamePolicy{"allow": AllowNames, "flag": FlagNames, "deny": DenyNames}
+
+// eachOf is eachField of a value that must be an object.
+func eachOf(l *fielderr.List, at string, v *structpb.Value, readers map[string]func(at string, v *structpb.Value)) {
+	s, ok := v.GetKind().(*structpb.Value_StructValue)
+	if !ok {
+		l.Addf(at, "not an object")
+		return
+	}
+	eachField(l, at, s.StructValue, readers)
+}
+
+func boolean(l *fielderr.List, at string, v *structpb.Value) bool {
+	b, ok := v.GetKind().(*structpb.Value_BoolValue)
+	if !ok {
+		l.Addf(at, "not true or false")
+	}
+	return ok && b.BoolValue
 }
 
 // eachField calls the reader of each field of s, in order of their names; a field without one is a mistake.

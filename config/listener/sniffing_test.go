@@ -41,6 +41,11 @@ func TestSniffingIsDecoded(t *testing.T) {
 	f("{server_first: {enabled: false}}", func(s *Sniffing) { s.ServerFirst.Off = true })
 	f("{server_first: {delay: 0s}}", func(s *Sniffing) { s.ServerFirst.Delay = 0 })
 	f(`{server_first: {delay: "1.5s"}}`, func(s *Sniffing) { s.ServerFirst.Delay = 1500 * time.Millisecond })
+	f("{name_check: {policy: flag}}", func(s *Sniffing) { s.NameCheck.Policy = FlagNames })
+	f("{name_check: {policy: deny, wait: 1s, ech: true}}", func(s *Sniffing) {
+		s.NameCheck = NameCheck{Policy: DenyNames, Wait: time.Second, ECH: true}
+	})
+	f("{name_check: {policy: allow}}", func(*Sniffing) {})
 	var l fielderr.List
 	if got := decodeSniffing(&l, nil); got != defaultSniffing() || l.Err() != nil {
 		t.Errorf("%+v, %v", got, l.Err())
@@ -59,6 +64,11 @@ func TestSniffingThatIsWrongIsRefused(t *testing.T) {
 	f("{server_first: true}", ".server_first: not an object")
 	f("{server_first: {on: true}}", ".server_first.on: unknown field (known: delay, enabled)")
 	f(`{server_first: {enabled: "true"}}`, ".server_first.enabled: not true or false")
+	f("{name_check: deny}", ".name_check: not an object")
+	f("{name_check: {policy: refuse}}", ".name_check.policy: want allow, flag or deny")
+	f("{name_check: {policy: 1}}", ".name_check.policy: want allow, flag or deny")
+	f("{name_check: {ech: 1}}", ".name_check.ech: not true or false")
+	f("{name_check: {wait: 1}}", ".name_check.wait: not a duration")
 	f("{server_first: {delay: 1}}", `.server_first.delay: not a duration in a string, as in "1.5s"`)
 	f("{server_first: {delay: -1s}}", `.server_first.delay: "-1s" is not a duration, as in "1.5s"`)
 	f("{server_first: {delay: soon}}", `.server_first.delay: "soon" is not a duration, as in "1.5s"`)

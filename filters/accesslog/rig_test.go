@@ -30,7 +30,7 @@ func record() (*conn.Conn, *stream.Stream) {
 	c.Info = info.Conn{
 		ID: 7, Start: start, End: start.Add(1500 * time.Millisecond), Listener: "in", FilterChain: "web",
 		Source: addr("10.9.1.2:40001"), DirectSource: addr("10.9.1.9:40009"), Dest: addr("[2001:db8::1]:80"), Local: addr("[::ffff:127.0.0.1]:15001"),
-		ServerName: []byte("a.example"), JA3: "ja3ja3", JA4: "t13d_ja4", TLSVersion: "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256",
+		ServerName: []byte("a.example"), JA3: "ja3ja3", NameCheck: info.NameMatches, ECH: true, FirstSpeaker: "client", JA4: "t13d_ja4", TLSVersion: "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256",
 		TLSFailure: "TLS_error:|no such thing:TLS_error_end",
 		PeerCertificate: &info.Certificate{
 			Subject: "CN=client,O=Weir", Issuer: "CN=ca", Serial: "0aff", SHA256: "25625", SHA1: "11",
@@ -49,7 +49,8 @@ func record() (*conn.Conn, *stream.Stream) {
 	add(&s.Response, ":status", "503", "x-envoy-upstream-service-time", "44", "grpc-status", "14")
 	add(&s.ResponseTrailers, "grpc-status", "8", "x-sum", "abc")
 	s.Info = info.Stream{
-		ID: 3, Protocol: info.HTTP11, UpstreamProtocol: info.HTTP2, Route: "r1", VirtualHost: "v1", Cluster: "a",
+		NameCheck: info.NameMismatch,
+		ID:        3, Protocol: info.HTTP11, UpstreamProtocol: info.HTTP2, Route: "r1", VirtualHost: "v1", Cluster: "a",
 		UpstreamHost: addr("10.9.2.2:80"), UpstreamLocal: addr("10.9.2.1:40000"), Attempts: 2,
 		Code: 503, Flags: info.UpstreamConnectionFailure | info.UpstreamRetryLimitExceeded,
 		Details: "upstream_reset_before_response_started{connection failure}", UpstreamFailure: "connection refused",

@@ -28,6 +28,9 @@ type Conn struct {
 	// Ahead is an upstream connection that was opened while the client was waited for; nil is none. Who serves
 	// the connection takes it or leaves it.
 	Ahead Ahead
+	// NameCheck judges a host that a request names, with or without port, by the connection's destination; deny says that the
+	// request must not go on. final asks for what is known by now, without waiting. nil where names are not judged.
+	NameCheck func(host []byte, final bool) (v info.NameVerdict, deny bool)
 	// Misdirected tells whether a request for a host, with or without a port, belongs to
 	// another filter chain of the listener (421); nil where none can.
 	Misdirected func(host []byte) bool

@@ -118,6 +118,14 @@ func (m *Manager) end(s *stream.Stream) {
 	case i.Flags.Has(info.StreamIdleTimeout):
 		st.RqIdleTimeout.Inc()
 	}
+	if i.NameCheck != info.NameUnchecked {
+		if i.NameCheck == info.NameUnknown {
+			i.NameCheck, _ = s.Conn.NameCheck(s.NameAsked, true) // looked up meanwhile
+		}
+		if i.NameCheck == info.NameMismatch {
+			m.stats.RqNameMismatch.Inc()
+		}
+	}
 	if i.Code >= 400 {
 		st.reason(i.Details)
 	}

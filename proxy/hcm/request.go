@@ -23,7 +23,7 @@ func (m *Manager) prepare(s *stream.Stream, codec continuer, a *arrival) bool {
 		s.Request.Del(header.Expect) // answered by the codec when the body is wanted
 	}
 	m.host(s)
-	if !m.path(s) {
+	if !m.named(s) || !m.path(s) {
 		return false
 	}
 	m.forwarded(s)
@@ -46,6 +46,22 @@ func (m *Manager) prepare(s *stream.Stream, codec continuer, a *arrival) bool {
 	}
 	m.track(s)
 	return true
+}
+
+// named judges the host by the connection's destination, where its listener asks for it.
+func (m *Manager) named(s *stream.Stream) bool {
+	check := s.Conn.NameCheck
+	if check == nil {
+		return true
+	}
+	v, deny := check(s.Authority, false)
+	if s.Info.NameCheck = v; v == info.NameUnknown {
+		s.NameAsked = bytes.Clone(s.Authority)
+	}
+	if deny {
+		s.Reply(403, 0, "name_mismatch", "")
+	}
+	return !deny
 }
 
 // upgradeAllowed looks at the route's upgrade_configs, which win over the

@@ -49,7 +49,8 @@ type Stats struct {
 	RqNormalized    *stats.Counter   `stat:"downstream_rq_path_normalized"`
 	RqNonRelative   *stats.Counter   `stat:"downstream_rq_non_relative_path"`
 	RqRedirNormal   *stats.Counter   `stat:"downstream_rq_redirected_with_normalized_path"`
-	RqPanic         *stats.Counter   `stat:"downstream_rq_panic"` // ours: a stream that a mistake of the program ended
+	RqPanic         *stats.Counter   `stat:"downstream_rq_panic"`         // ours: a stream that a mistake of the program ended
+	RqNameMismatch  *stats.Counter   `stat:"downstream_rq_name_mismatch"` // ours: the host is not the connection's destination
 	NoRoute         *stats.Counter   `stat:"no_route"`
 	NoCluster       *stats.Counter   `stat:"no_cluster"`
 }

@@ -18,6 +18,18 @@ const (
 	TLS       Transport = "tls"
 )
 
+// NameVerdict says whether a name that a client gave belongs to the address it went to.
+type NameVerdict string
+
+// The verdicts.
+const (
+	NameUnchecked NameVerdict = ""          // there was none, or nobody asked
+	NameMatches   NameVerdict = "match"     // the address is one of the name's
+	NameMismatch  NameVerdict = "mismatch"  // it is not, or the name has none
+	NameUnknown   NameVerdict = "unknown"   // the name could not be looked up, or not yet
+	NameUntrusted NameVerdict = "untrusted" // the name is an ECH outer one
+)
+
 // Conn is what is known of a downstream connection. The listener filters fill
 // it; after the filter chain is chosen only counters change.
 type Conn struct {
@@ -36,12 +48,13 @@ type Conn struct {
 	DestRestored                      bool // Dest was restored from REDIRECT or PROXY protocol
 
 	// Sniffed. Slices are owned by the connection and live as long.
-	Transport  Transport // "" until a listener filter says so; matches as raw_buffer
-	ServerName []byte    // SNI, lower case
-	ALPN       [][]byte  // as the client sent them, or the protocol http_inspector found
-	ECH        bool      // the SNI is an ECH outer name: not to be trusted
-	JA3, JA4   string    // fingerprints of the ClientHello; "" unless tls_inspector makes them
-	SniffNote  string    // "", "timeout", "closed", "server_first", or a parse error
+	Transport  Transport   // "" until a listener filter says so; matches as raw_buffer
+	ServerName []byte      // SNI, lower case
+	ALPN       [][]byte    // as the client sent them, or the protocol http_inspector found
+	ECH        bool        // the SNI is an ECH outer name: not to be trusted
+	NameCheck  NameVerdict // of ServerName and Dest, where a listener asks for it
+	JA3, JA4   string      // fingerprints of the ClientHello; "" unless tls_inspector makes them
+	SniffNote  string      // "", "timeout", "closed", "server_first", or a parse error
 	// FirstSpeaker is "client" or "server"; "" when nobody waited to learn it. ServerProtocol is what the bytes of a server that
 	// spoke first looked like (sniff.ServerLabel), "" unknown.
 	FirstSpeaker, ServerProtocol string

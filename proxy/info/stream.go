@@ -29,8 +29,9 @@ type Stream struct {
 	BytesReceived, BytesSent uint64 // body bytes from and to downstream
 	RequestHeaderBytes       uint64
 	ResponseHeaderBytes      uint64
-	UpstreamFailure          string // transport failure reason
-	HealthCheck              bool   // the health_check filter took it for one (Envoy: StreamInfo::healthCheck)
+	UpstreamFailure          string      // transport failure reason
+	NameCheck                NameVerdict // of the authority and the connection's destination, where a listener asks for it
+	HealthCheck              bool        // the health_check filter took it for one (Envoy: StreamInfo::healthCheck)
 
 	// Times; zero when the moment never came.
 	Start             time.Time // first byte of the request head seen

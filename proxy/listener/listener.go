@@ -38,6 +38,7 @@ import (
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/conn"
 	"github.com/weirproxy/weir/proxy/flows"
+	"github.com/weirproxy/weir/proxy/listener/names"
 	"github.com/weirproxy/weir/proxy/listener/speakers"
 	"github.com/weirproxy/weir/proxy/netio"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -78,6 +79,8 @@ type Options struct {
 	IDs *atomic.Uint64
 	// Speakers are the servers that are known to speak first, shared likewise; nil: none is learned.
 	Speakers *speakers.Table
+	// Names judges server names, shared likewise; nil: none is judged.
+	Names *names.Checker
 	// Limit is shared by the listeners of a process; nil: there is none.
 	Limit *Limit
 	// Flows is where connections that end leave what they were; nil: nowhere.

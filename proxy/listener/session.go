@@ -125,6 +125,9 @@ func (l *Listener) serve(s *session) (next *Listener) {
 	if next = l.handOver(s); next != nil {
 		return next
 	}
+	if !l.checkName(s) {
+		return nil
+	}
 	c := l.choose(s)
 	if c == nil {
 		return nil
@@ -188,6 +191,9 @@ func (l *Listener) leave(s *session, given bool) {
 	_ = s.Close() // closed already when it was reset
 	s.In.Discard()
 	s.Info.End = time.Now()
+	if s.Info.NameCheck != info.NameUnchecked {
+		l.countName(s)
+	}
 	l.stats.CxLength.Record(uint64(s.Info.End.Sub(s.started).Milliseconds()))
 	if s.Killed() {
 		s.Info.Details = flows.Killed

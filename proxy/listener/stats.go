@@ -8,7 +8,7 @@ import (
 )
 
 // Stats are a listener's statistics, under listener.<address>. and by Envoy's
-// names (Envoy: listener statistics). The last six are ours.
+// names (Envoy: listener statistics). Those from self_dial_refused on are ours.
 type Stats struct {
 	CxTotal              *stats.Counter   `stat:"downstream_cx_total"`
 	CxActive             *stats.Gauge     `stat:"downstream_cx_active"`
@@ -30,6 +30,11 @@ type Stats struct {
 	Ahead                *stats.Counter   `stat:"downstream_pre_cx_ahead"`
 	AheadUnused          *stats.Counter   `stat:"downstream_pre_cx_ahead_unused"`
 	Panic                *stats.Counter   `stat:"downstream_cx_panic"`
+	ECH                  *stats.Counter   `stat:"downstream_cx_ech"`
+	NameMismatch         *stats.Counter   `stat:"downstream_cx_name_mismatch"`
+	NameUnknown          *stats.Counter   `stat:"downstream_cx_name_unknown"`
+	NameUntrusted        *stats.Counter   `stat:"downstream_cx_name_untrusted"`
+	NameDenied           *stats.Counter   `stat:"downstream_cx_name_denied"`
 	AcceptErrors         *stats.Counter   `stat:"downstream_cx_accept_error"`
 }
 

@@ -44,6 +44,9 @@ func (d *decoder[A]) refuse(at, what string, m proto.Message, supported string) 
 
 // input compiles a data input.
 func (d *decoder[A]) input(at string, c *xdscorev3.TypedExtensionConfig) input {
+	if in, ok := d.own(at, c); ok {
+		return in
+	}
 	m, at := d.unpack(at, c)
 	if m == nil {
 		return input{}
@@ -91,6 +94,40 @@ func (d *decoder[A]) input(at string, c *xdscorev3.TypedExtensionConfig) input {
 		d.errs.Addf(at, "%s is not known here", m.ProtoReflect().Descriptor().FullName())
 	}
 	return in
+}
+
+// The types of inputs that Weir has and Envoy has not, in a TypedStruct with an empty value.
+const (
+	nameCheckType = "type.googleapis.com/weir.matching.NameCheckInput"
+	echType       = "type.googleapis.com/weir.matching.EncryptedClientHelloInput"
+)
+
+// own compiles a data input of Weir's own; ok is false for all others.
+func (d *decoder[A]) own(at string, c *xdscorev3.TypedExtensionConfig) (in input, ok bool) {
+	if c.GetTypedConfig() == nil {
+		return input{}, false
+	}
+	m, err := yamlproto.Unpack(c.TypedConfig, nil)
+	if err != nil || !yamlproto.IsTypedStruct(m) {
+		return input{}, false
+	}
+	url, v := yamlproto.TypedStructParts(m)
+	switch url {
+	case nameCheckType:
+		in.kind = nameCheck
+	case echType:
+		in.kind = echOuter
+	default:
+		return input{}, false
+	}
+	d.named(at, c)
+	if len(v.GetFields()) > 0 {
+		d.errs.Addf(at+".typed_config.value", "has no fields")
+	}
+	if d.opts.Inputs&Connection == 0 {
+		d.errs.Addf(at+".typed_config", "%s is not known here", url)
+	}
+	return in, true
 }
 
 func (d *decoder[A]) headerName(at, name string) header.Name {

@@ -46,6 +46,8 @@ const (
 	uriSAN
 	dnsSAN
 	subject
+	nameCheck
+	echOuter
 	requestHeader
 	responseHeader
 	queryParam
@@ -70,7 +72,7 @@ func (i *input) String() string {
 	}
 	return [...]string{
 		"destination IP", "destination port", "source IP", "source port", "direct source IP", "source type", "server name",
-		"transport protocol", "application protocol", "URI SAN", "DNS SAN", "subject",
+		"transport protocol", "application protocol", "URI SAN", "DNS SAN", "subject", "name check", "ECH",
 	}[i.kind]
 }
 
@@ -174,6 +176,13 @@ func (i *input) value(in *Input) ([]byte, presence) {
 		return in.text(string(in.Conn.Transport))
 	case applicationProtocol:
 		return in.protocols()
+	case nameCheck:
+		return in.text(string(in.Conn.NameCheck))
+	case echOuter:
+		if !in.Conn.ECH {
+			return nil, absent
+		}
+		return in.text("outer")
 	}
 	return i.certificate(in)
 }
