@@ -80,7 +80,7 @@ func (p *Proxy) applyListener(name string, r *config.Resource, m *clistener.List
 		Log: p.log, Stats: p.scope, Context: p.buildContext(),
 		Workers: p.o.Workers, Loops: p.loops, OwnListeners: p.Addresses, Find: p.find, IDs: &p.ids,
 		DrainTime: p.o.DrainTime, Gradual: p.o.Gradual, Limit: p.limit, Runtime: p.o.Runtime, Speakers: p.speakers, Flows: p.flows,
-		Away: p.o.Away,
+		Away:  p.o.Away,
 		Names: p.names,
 	}
 	l, err := listener.New(m, o)

@@ -20,7 +20,18 @@ const SniffingKey = "weir.sniffing"
 type Sniffing struct {
 	ServerFirst ServerFirst
 	NameCheck   NameCheck
+	Postgres    Postgres
 }
+
+// Postgres says what is done about PostgreSQL's clients.
+type Postgres uint8
+
+// What may be done.
+const (
+	PostgresOff    Postgres = iota // they are not looked for
+	PostgresPass                   // they are, to choose a filter chain by; nothing is answered
+	PostgresAccept                 // SSLRequest is accepted in the server's name, so that the ClientHello comes and can be looked at
+)
 
 // NamePolicy says what comes of a name (SNI, Host) that does not belong to the address that its client connected to.
 type NamePolicy uint8
@@ -66,6 +77,16 @@ func decodeSniffing(l *fielderr.List, metadata *corev3.Metadata) Sniffing {
 	eachField(l, fielderr.Key("metadata.filter_metadata", SniffingKey), s, map[string]func(string, *structpb.Value){
 		"server_first": func(at string, v *structpb.Value) { d.ServerFirst.decode(l, at, v) },
 		"name_check":   func(at string, v *structpb.Value) { d.NameCheck.decode(l, at, v) },
+		"postgres": func(at string, v *structpb.Value) {
+			d.Postgres = PostgresPass
+			eachOf(l, at, v, map[string]func(string, *structpb.Value){"ssl": func(at string, v *structpb.Value) {
+				p, ok := postgresPolicies[v.GetStringValue()]
+				if !ok {
+					l.Addf(at, "want pass or accept")
+				}
+				d.Postgres = p
+			}})
+		},
 	})
 	return d
 }
@@ -100,6 +121,8 @@ func (d *NameCheck) decode(l *fielderr.List, at string, v *structpb.Value) {
 }
 
 var namePolicies = map[string]NamePolicy{"allow": AllowNames, "flag": FlagNames, "deny": DenyNames}
+
+var postgresPolicies = map[string]Postgres{"pass": PostgresPass, "accept": PostgresAccept}
 
 // eachOf is eachField of a value that must be an object.
 func eachOf(l *fielderr.List, at string, v *structpb.Value, readers map[string]func(at string, v *structpb.Value)) {

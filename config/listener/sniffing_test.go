@@ -45,6 +45,9 @@ func TestSniffingIsDecoded(t *testing.T) {
 	f("{name_check: {policy: deny, wait: 1s, ech: true}}", func(s *Sniffing) {
 		s.NameCheck = NameCheck{Policy: DenyNames, Wait: time.Second, ECH: true}
 	})
+	f("{postgres: {}}", func(s *Sniffing) { s.Postgres = PostgresPass })
+	f("{postgres: {ssl: pass}}", func(s *Sniffing) { s.Postgres = PostgresPass })
+	f("{postgres: {ssl: accept}}", func(s *Sniffing) { s.Postgres = PostgresAccept })
 	f("{name_check: {policy: allow}}", func(*Sniffing) {})
 	var l fielderr.List
 	if got := decodeSniffing(&l, nil); got != defaultSniffing() || l.Err() != nil {
@@ -64,6 +67,9 @@ func TestSniffingThatIsWrongIsRefused(t *testing.T) {
 	f("{server_first: true}", ".server_first: not an object")
 	f("{server_first: {on: true}}", ".server_first.on: unknown field (known: delay, enabled)")
 	f(`{server_first: {enabled: "true"}}`, ".server_first.enabled: not true or false")
+	f("{postgres: true}", ".postgres: not an object")
+	f("{postgres: {ssl: refuse}}", ".postgres.ssl: want pass or accept")
+	f("{postgres: {tls: pass}}", ".postgres.tls: unknown field (known: ssl)")
 	f("{name_check: deny}", ".name_check: not an object")
 	f("{name_check: {policy: refuse}}", ".name_check.policy: want allow, flag or deny")
 	f("{name_check: {policy: 1}}", ".name_check.policy: want allow, flag or deny")

@@ -28,6 +28,9 @@ type Conn struct {
 	// Ahead is an upstream connection that was opened while the client was waited for; nil is none. Who serves
 	// the connection takes it or leaves it.
 	Ahead Ahead
+	// Preamble is what was said to the client in the server's name; nil is nothing. Who takes the bytes to a server says it
+	// there first.
+	Preamble *Preamble
 	// NameCheck judges a host that a request names, with or without port, by the connection's destination; deny says that the
 	// request must not go on. final asks for what is known by now, without waiting. nil where names are not judged.
 	NameCheck func(host []byte, final bool) (v info.NameVerdict, deny bool)
@@ -101,6 +104,14 @@ type Ahead interface {
 	Taken() bool
 	// Discard closes the connection unless it was taken. It may be called again.
 	Discard()
+}
+
+// A Preamble is an exchange that is over with the client and has yet to be had with the server: what the client sent, and the
+// one byte that it was answered. A server that answers otherwise cannot have the connection.
+type Preamble struct {
+	Send    []byte
+	Want    byte
+	Refused string // CONNECTION_TERMINATION_DETAILS of a connection that the server does not want so
 }
 
 // New makes a connection of accepted bytes.

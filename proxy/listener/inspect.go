@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	config "github.com/weirproxy/weir/config/listener"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/info"
 )
@@ -36,7 +37,7 @@ const (
 
 // inspect runs the listener filters; false says that the connection is refused.
 func (l *Listener) inspect(s *session) bool {
-	if len(s.g.filters) == 0 {
+	if len(s.g.filters) == 0 && s.g.m.Sniffing.Postgres == config.PostgresOff {
 		return true
 	}
 	l.stats.PreCxActive.Inc()
@@ -45,6 +46,12 @@ func (l *Listener) inspect(s *session) bool {
 	defer p.disarm()
 	for i := range s.g.filters {
 		p.at = i
+		if i == s.g.lookers && !p.postgres() {
+			return false
+		}
+		if p.found {
+			return true // TLS and HTTP it is not
+		}
 		f := &s.g.filters[i]
 		if f.disabledFor.Matches(&s.Info) {
 			continue
@@ -64,7 +71,8 @@ func (l *Listener) inspect(s *session) bool {
 			return false
 		}
 	}
-	return true
+	p.at = len(s.g.filters)
+	return s.g.lookers < p.at || p.postgres()
 }
 
 // A peeker shows a connection's first bytes to its listener filters.
@@ -79,6 +87,7 @@ type peeker struct {
 	at      int       // which listener filter is at work
 	planned bool      // plan was called
 	skip    bool      // the client is not waited for
+	found   bool      // PostgreSQL was recognised (postgres.go)
 	known   bool      // the server is known to speak first, or its port is
 	dialAt  time.Time // when the destination is to be connected to; zero: not, or it is
 }
@@ -160,7 +169,7 @@ func (p *peeker) without(in filters.Inspection, err error) bool {
 		return true
 	}
 	timeout := errors.Is(err, os.ErrDeadlineExceeded)
-	if timeout && p.known && s.In.Len() == 0 && !required(in) {
+	if timeout && p.known && s.In.Len() == 0 && s.Info.FirstSpeaker == "" && !required(in) {
 		// Neither has spoken, on a port where clients wait: that is no failure.
 		s.Info.SniffNote = noteTimeout
 		return true

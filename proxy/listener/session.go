@@ -306,6 +306,7 @@ func (l *Listener) secure(s *session, c *chain) bool {
 	err := c.tls.Server(s.Conn, time.Now().Add(d))
 	if err == nil {
 		s.Reach(conn.Secured)
+		s.Preamble = nil // what the client encrypts ends here
 		return true
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -30,6 +30,7 @@ type Stats struct {
 	Ahead                *stats.Counter   `stat:"downstream_pre_cx_ahead"`
 	AheadUnused          *stats.Counter   `stat:"downstream_pre_cx_ahead_unused"`
 	Panic                *stats.Counter   `stat:"downstream_cx_panic"`
+	PostgresAccepted     *stats.Counter   `stat:"downstream_pre_cx_postgres_ssl"`
 	ECH                  *stats.Counter   `stat:"downstream_cx_ech"`
 	NameMismatch         *stats.Counter   `stat:"downstream_cx_name_mismatch"`
 	NameUnknown          *stats.Counter   `stat:"downstream_cx_name_unknown"`

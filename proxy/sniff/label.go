@@ -53,10 +53,8 @@ func binaryLabel(b []byte) string {
 	case b[0] == 5 && len(b) == 2+int(b[1]):
 		return "socks5" // RFC 1928 §3
 	}
-	if len(b) >= 8 {
-		if label := postgres(b); label != "" {
-			return label
-		}
+	if st, kind := Postgres(b); st == Match {
+		return kind
 	}
 	if len(b) >= 16 {
 		switch binary.LittleEndian.Uint32(b[12:]) { // opcode of a MongoDB message
@@ -67,30 +65,6 @@ func binaryLabel(b []byte) string {
 	// RFC 7766: two bytes of length, then a query: opcode 0, one question.
 	if len(b) >= 14 && be16(b) >= 17 && b[4]&0xf8 == 0 && be16(b[6:]) == 1 && be16(b[8:]) == 0 && be16(b[10:]) == 0 {
 		return "dns"
-	}
-	return ""
-}
-
-// postgres tells the first messages of PostgreSQL apart: a four-byte length and
-// a code. After an SSLRequest the server answers one byte, and only then may
-// the client begin TLS; a proxy that waits for a ClientHello waits in vain.
-func postgres(b []byte) string {
-	size := binary.BigEndian.Uint32(b)
-	switch binary.BigEndian.Uint32(b[4:]) {
-	case 1234<<16 | 5679:
-		if size == 8 {
-			return "postgres_ssl_request"
-		}
-	case 1234<<16 | 5680:
-		if size == 8 {
-			return "postgres_gss_request"
-		}
-	case 1234<<16 | 5678:
-		return "postgres_cancel"
-	case 3 << 16, 3<<16 | 2: // StartupMessage of protocol 3.0, 3.2
-		if size <= 10000 { // the server's own limit
-			return "postgres"
-		}
 	}
 	return ""
 }

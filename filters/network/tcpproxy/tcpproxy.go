@@ -91,6 +91,10 @@ func (f *filter) serve(c *conn.Conn) error {
 		return err
 	}
 	defer up.Close()
+	if c.Preamble != nil && !f.preamble(c, up) {
+		_ = c.Reset()
+		return errPreamble
+	}
 	// When the listener ends, so must a direction that only waits for the server.
 	stop := context.AfterFunc(base(c), func() { _ = up.Conn.Close() })
 	defer stop()
