@@ -129,11 +129,13 @@ type BuildContext struct {
 	Loggers    func(path string) (Sink, error) // files shared by access loggers
 	Shared     *Shared                         // what filters have in common; nil shares nothing
 	Slots      *stream.Slots                   // per-stream state; set while an HTTP chain is built
-	Name       string                          // the filter's name in its chain
-	Node       Node                            // who we are to control planes and log services
-	Draining   func() bool
-	Flows      *flows.Table    // where requests leave what they are and where they went; nil: nowhere
-	Closing    <-chan struct{} // closed when what is being built is torn down
+	// Transparent says that the chain passes HTTP messages on without a field of our own.
+	Transparent bool
+	Name        string // the filter's name in its chain
+	Node        Node   // who we are to control planes and log services
+	Draining    func() bool
+	Flows       *flows.Table    // where requests leave what they are and where they went; nil: nowhere
+	Closing     <-chan struct{} // closed when what is being built is torn down
 
 	// Secrets gives the live secret of a key of extension.Context.RequireFrom; it may be empty yet. Keep makes one of a secret
 	// that stands in the configuration itself: again reads it anew when its files change, until done (Closing) is closed.

@@ -115,6 +115,7 @@ func decodeChain(l *fielderr.List, at string, index int, p *listenerv3.FilterCha
 		Filters:         decodeFilters(l, at+".filters", p.GetFilters(), ctx),
 		TransportSocket: core.DecodeTransportSocket(l, at+".transport_socket", extension.TransportSocket, p.GetTransportSocket(), ctx),
 		ConnectTimeout:  l.Duration(at+".transport_socket_connect_timeout", p.GetTransportSocketConnectTimeout(), 0),
+		Transparent:     decodeTransparent(l, at, p.GetMetadata()),
 	}
 	if b, err := (proto.MarshalOptions{Deterministic: true}).Marshal(p); err == nil {
 		f.sum = sha256.Sum256(b)

@@ -75,6 +75,7 @@ type FilterChain struct {
 	Filters         []extension.Parsed
 	TransportSocket *extension.Parsed // nil is raw_buffer
 	ConnectTimeout  time.Duration     // transport_socket_connect_timeout; 0 unset
+	Transparent     bool              // HTTP messages are passed on without a field of our own (metadata: HTTPKey)
 
 	sum [sha256.Size]byte // of the message; zero: not decoded from one
 }

@@ -16,6 +16,18 @@ import (
 // what Envoy has fields for. Envoy carries such metadata and does not read it, so one configuration serves both.
 const SniffingKey = "weir.sniffing"
 
+// HTTPKey is the key of a filter chain's filter_metadata under which it says how Weir treats HTTP, beyond what Envoy has
+// fields for.
+const HTTPKey = "weir.http"
+
+// decodeTransparent reads what a filter chain's metadata says: {transparent: true} or nothing.
+func decodeTransparent(l *fielderr.List, at string, metadata *corev3.Metadata) (transparent bool) {
+	eachField(l, fielderr.Key(at+".metadata.filter_metadata", HTTPKey), metadata.GetFilterMetadata()[HTTPKey], map[string]func(string, *structpb.Value){
+		"transparent": func(at string, v *structpb.Value) { transparent = boolean(l, at, v) },
+	})
+	return transparent
+}
+
 // Sniffing is what a listener says under SniffingKey. docs/sniffing.md describes it.
 type Sniffing struct {
 	ServerFirst ServerFirst

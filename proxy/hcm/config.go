@@ -53,6 +53,9 @@ type Config struct {
 	ForwardCert                     ForwardCert
 	CertDetails                     CertDetails // for AppendForwardCert and SanitizeSetCert
 
+	// Transparent adds nothing to requests and responses, and takes nothing away that may be passed on. Set by New.
+	Transparent bool
+
 	// The response.
 	ServerName   string
 	ServerHeader ServerHeader
@@ -70,6 +73,16 @@ type Scopes struct {
 // RouteTable is the inline route table, nil when RDS brings it; lints of a
 // configuration look into it.
 func (c *Config) RouteTable() *route.Table { return c.Table }
+
+// transparent is the configuration of a chain that adds nothing.
+func (c *Config) transparent() *Config {
+	t := *c
+	t.Transparent = true
+	t.ServerHeader, t.Via, t.SchemeToOverwrite = PassThrough, "", ""
+	t.GenerateRequestID, t.AlwaysSetRequestIDInResponse = false, false
+	t.ForwardCert = AlwaysForwardCert
+	return &t
+}
 
 // Codec is codec_type.
 type Codec uint8

@@ -36,6 +36,14 @@ var edgeOnly = []header.Name{
 func (m *Manager) forwarded(s *stream.Stream) {
 	cfg, h, ci := m.cfg, &s.Request, &s.Conn.Info
 	peer := ci.Source.Addr()
+	if cfg.Transparent {
+		// What a client says of itself is neither believed nor taken away.
+		s.Client, s.EdgeRequest, s.Transparent = peer, true, true
+		if !h.Has(header.Scheme) {
+			h.AddString(header.Scheme, scheme(s.TLS))
+		}
+		return
+	}
 	xff := oneXFF(h)
 	var client netip.Addr
 	single := false

@@ -55,6 +55,9 @@ type Manager struct {
 // New builds a connection manager: its HTTP filters, its access loggers, and the
 // route table it looks at.
 func New(cfg *Config, bc *filters.BuildContext) (*Manager, error) {
+	if bc.Transparent {
+		cfg = cfg.transparent()
+	}
 	m := &Manager{cfg: cfg, rules: cfg.Rules, flows: bc.Flows, log: bc.Log}
 	m.rules.Limits = m.rules.WithDefaults()
 	m.http2 = http2Options(cfg)

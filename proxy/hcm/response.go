@@ -23,7 +23,7 @@ func (m *Manager) FinishResponse(s *stream.Stream, end bool) {
 			h.AddString(header.Server, cfg.ServerName)
 		}
 	}
-	if !h.Has(header.Date) {
+	if !h.Has(header.Date) && !cfg.Transparent {
 		now := s.Info.UpstreamFirstByte
 		if now.IsZero() {
 			now = time.Now()

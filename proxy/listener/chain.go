@@ -208,7 +208,7 @@ func buildChain(m *config.FilterChain, bc *filters.BuildContext) (*chain, error)
 		c.label = m.Name
 	}
 	own := *bc
-	own.Closing = c.closing
+	own.Closing, own.Transparent = c.closing, m.Transparent
 	if err := c.build(&own); err != nil {
 		c.retire() // what was built lets go
 		return nil, err

@@ -52,6 +52,7 @@ type life struct {
 	UpgradeKey              string     // Sec-WebSocket-Key that we made for a client that has none (RFC 8441)
 	Client                  netip.Addr // who asks, as far as known: x-forwarded-for as trusted, else the peer
 	Internal                bool       // the client is on an internal address (Envoy: x-envoy-internal)
+	Transparent             bool       // x-envoy-* fields are neither obeyed nor taken away, and none is added
 	NameAsked               []byte     // the host that Info.NameCheck is of, as long as that is unknown
 	EdgeRequest             bool       // came from outside: x-envoy-* overrides are not obeyed
 

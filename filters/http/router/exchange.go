@@ -73,7 +73,7 @@ func (e *exchange) begin(f *filter, s *stream.Stream, rt *route.Route) {
 	e.vars = route.Vars{Conn: &s.Conn.Info, Stream: &s.Info, Request: &s.Request, Response: &s.Response, Hostname: f.hostname}
 	s.Info.Route, s.Info.VirtualHost = rt.Name, rt.VirtualHost.Name
 	e.bounds.set(s, e.fw)
-	if s.Request.Has(xEnvoyTimeoutAlt) {
+	if !s.Transparent && s.Request.Has(xEnvoyTimeoutAlt) {
 		e.noWord = true
 		s.Request.Del(xEnvoyTimeoutAlt)
 	}

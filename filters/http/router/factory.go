@@ -38,6 +38,7 @@ func build(c settings, bc *filters.BuildContext) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host name: %w", err)
 	}
+	c.suppressHeaders = c.suppressHeaders || bc.Transparent
 	f := &filter{cfg: c, clusters: bc.Clusters, log: bc.Log, hostname: name}
 	if bc.HTTP != nil {
 		f.stats = stats.Fill[Stats](bc.HTTP)

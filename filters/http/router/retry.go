@@ -50,7 +50,7 @@ func (p *plan) begin(fw *route.Forward, s *stream.Stream, b *bounds) {
 			p.avoidTried, p.hostAttempts = true, defaultHostAttempts
 		}
 	}
-	if h.Has(xEnvoyRetryOn) || h.Has(xEnvoyRetryGrpcOn) || h.Has(xEnvoyMaxRetries) || h.Has(xEnvoyRetriableCodes) || h.Has(xEnvoyRetriableNames) {
+	if !s.Transparent && (h.Has(xEnvoyRetryOn) || h.Has(xEnvoyRetryGrpcOn) || h.Has(xEnvoyMaxRetries) || h.Has(xEnvoyRetriableCodes) || h.Has(xEnvoyRetriableNames)) {
 		p.fromHeaders(h)
 	}
 	if fw.Retry != nil && len(fw.Retry.RequestHeaders) > 0 && !matchesAny(fw.Retry.RequestHeaders, h, &p.scratch) {

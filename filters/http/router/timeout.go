@@ -40,14 +40,16 @@ func (b *bounds) set(s *stream.Stream, fw *route.Forward) {
 		b.perTry, b.perTryIdle = fw.Retry.PerTry, fw.Retry.PerTryIdle
 	}
 	h := &s.Request
-	if ms, ok := milliseconds(h, xEnvoyTimeout); ok {
-		b.route = ms
+	if !s.Transparent {
+		if ms, ok := milliseconds(h, xEnvoyTimeout); ok {
+			b.route = ms
+		}
+		if ms, ok := milliseconds(h, xEnvoyPerTryTimeout); ok {
+			b.perTry = ms
+		}
+		h.Del(xEnvoyTimeout)
+		h.Del(xEnvoyPerTryTimeout)
 	}
-	if ms, ok := milliseconds(h, xEnvoyPerTryTimeout); ok {
-		b.perTry = ms
-	}
-	h.Del(xEnvoyTimeout)
-	h.Del(xEnvoyPerTryTimeout)
 	if b.route > 0 && b.perTry >= b.route {
 		b.perTry = 0 // the route timeout comes first anyway
 	}
