@@ -83,9 +83,14 @@ func (p *peeker) serverSpoke() error {
 }
 
 // mayRace tells whether the original destination may be connected to while the client is silent, as far as can be told at no
-// cost: the destination is one that the client chose, and no listener filter is to come that changes where the connection goes.
+// cost: the destination is one that the client chose, no listener filter is to come that changes where the connection goes, and the
+// connection does not take the client's own port.
 func (l *Listener) mayRace(s *session, at int) bool {
-	return !s.g.m.Sniffing.ServerFirst.Off && at >= s.g.lookers && (s.Info.Intercepted || s.Info.DestRestored)
+	if s.g.m.Sniffing.ServerFirst.Off || at < s.g.lookers {
+		return false
+	}
+	i := &s.Info
+	return (i.Intercepted || i.DestRestored) && !i.SpoofPort // a port that one connection has is not the next one's
 }
 
 // race connects to the original destination, if that is where a client that says nothing goes.

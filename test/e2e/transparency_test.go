@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,35 +27,31 @@ func TestServerSpeaksFirst(t *testing.T) {
 	}
 	w.serveTCP(w.at4("25"), banner)
 	w.serveTCP(w.at4("4025"), banner)
-	w.start(passthrough, takeAll...)
-	talk := func(port string) time.Duration {
-		start := time.Now()
+	// The listener filters would wait for a minute, and then close.
+	w.start(strings.NewReplacer("listener_filters_timeout: 0.3s", "listener_filters_timeout: 60s",
+		"continue_on_listener_filters_timeout: true", "continue_on_listener_filters_timeout: false").Replace(passthrough), takeAll...)
+	// A well-known port, one that is not, and that again, when its server is known.
+	for _, port := range []string{"25", "4025", "4025"} {
 		l := w.dial(w.at4(port))
 		l.expect("220 mail.test ready\r\n")
-		took := time.Since(start)
 		l.send("EHLO me\r\n")
 		l.expect("250 hello EHLO me\r\n")
-		return took
 	}
-	// The listener filters have 0.3 s.
-	if took := talk("25"); took > 250*time.Millisecond {
-		t.Errorf("port 25 is known to be the server's turn, but the banner came after %s", took)
+	if n := w.listenerStat("downstream_pre_cx_server_first"); n != 3 {
+		t.Errorf("server first: %d, want 3", n)
 	}
-	if took := talk("4025"); took < 250*time.Millisecond || took > 2*time.Second {
-		t.Errorf("an unknown port: banner after %s, want about 300 ms", took)
+	if n := w.stat("cluster.there.upstream_cx_total"); n != 3 {
+		t.Errorf("%d connections to the servers, want 3", n)
 	}
-	if n := w.listenerStat("downstream_pre_cx_server_first"); n != 1 {
-		t.Errorf("server first: %d, want 1", n)
-	}
-	if n := w.listenerStat("downstream_pre_cx_timeout"); n != 1 {
-		t.Errorf("timeouts: %d, want 1", n)
+	if known := w.mustAdmin("/server_first"); !strings.Contains(known, w.at4("4025")) || !strings.Contains(known, `"protocol": "smtp`) {
+		t.Errorf("known to speak first:\n%s", known)
 	}
 }
 
 func TestSilentConnectionsAreClosedWhereTheListenerSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.serveTCP(w.at4("4025"), func(c net.Conn) { _, _ = io.WriteString(c, "hello\n") })
+	w.serveTCP(w.at4("4025"), func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	w.start(strings.Replace(passthrough, "continue_on_listener_filters_timeout: true", "continue_on_listener_filters_timeout: false", 1), takeAll...)
 	l := w.dial(w.at4("4025"))
 	l.ended()
@@ -195,7 +190,8 @@ func TestClosedPortsLookClosed(t *testing.T) {
 	if r := l.response("GET"); r.code != 503 {
 		t.Errorf("HTTP to a closed port: %d, want 503", r.code)
 	}
-	if n := w.stat("cluster.there.upstream_cx_connect_fail"); n != 2 {
+	// A client that is slow to speak has its server connected to meanwhile.
+	if n := w.stat("cluster.there.upstream_cx_connect_fail"); n < 2 {
 		t.Errorf("connect failures: %d, want 2", n)
 	}
 }

@@ -71,6 +71,13 @@ func lab(t *testing.T, f func(t *testing.T, c *Checker, z *zone)) {
 	})
 }
 
+// pass lets the time of the bubble pass.
+func pass(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	<-t.C
+}
+
 func (c *Checker) now(name string, a netip.Addr) info.NameVerdict {
 	v, _ := c.Check([]byte(name), a)
 	return v
@@ -134,7 +141,7 @@ func TestWaitingIsBounded(t *testing.T) {
 		if v := c.Wait(ctx, []byte("a.test"), one, time.Hour); v != info.NameUnknown {
 			t.Errorf("%q", v)
 		}
-		time.Sleep(time.Second) // of the bubble
+		pass(time.Second)
 		synctest.Wait()
 	})
 }
@@ -148,14 +155,14 @@ func TestAnAddressCountsForAWhile(t *testing.T) {
 			t.Fatal(v)
 		}
 		z.set("a.test", two)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if v := ask(two); v != info.NameMatches {
 			t.Errorf("the new one: %q", v)
 		}
 		if v := ask(one); v != info.NameMatches {
 			t.Errorf("the old one: %q", v)
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if v := ask(one); v != info.NameMismatch {
 			t.Errorf("the old one an hour later: %q", v)
 		}
@@ -176,7 +183,7 @@ func TestWhatCannotBeLookedUpIsUnknown(t *testing.T) {
 		z.mu.Lock()
 		z.fails = false
 		z.mu.Unlock()
-		time.Sleep(2 * retryTTL)
+		pass(2 * retryTTL)
 		if v := c.Wait(context.Background(), []byte("a.test"), two, time.Minute); v != info.NameMismatch {
 			t.Errorf("%q", v)
 		}
@@ -188,7 +195,7 @@ func TestLookupsAndNamesAreBounded(t *testing.T) {
 		for i := range 2 * maxNames {
 			c.now(fmt.Sprintf("n%d.test", i), one)
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		synctest.Wait()
 		if z.asked != maxLookups || len(c.by) != maxNames || c.used.Len() != maxNames {
 			t.Errorf("%d look-ups, %d names", z.asked, len(c.by))
