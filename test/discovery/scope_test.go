@@ -36,6 +36,7 @@ func TestScopes(t *testing.T) {
 	for _, sotw := range []bool{false, true} {
 		t.Run(fmt.Sprintf("state of the world %v", sotw), func(t *testing.T) {
 			w := newWorld(t, options{sotw: sotw})
+			w.http.MaxConnsPerHost = 1 // a request waits until the client has the connection back from the one before
 			in := w.listener("in", scoped(""))
 			f := func(scope string, code int, body string) {
 				t.Helper()
