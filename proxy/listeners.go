@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/config/route"
 	"github.com/weirproxy/weir/filters"
 	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/netio"
 )
 
 // applyListeners adds, changes and removes listeners.
@@ -183,7 +184,9 @@ func (p *Proxy) Addresses() []netip.AddrPort { return *p.addrs.Load() }
 // noteAddresses makes Addresses true again; p.mu is held.
 func (p *Proxy) noteAddresses() {
 	out, byAddr := []netip.AddrPort{}, map[netip.AddrPort]*listener.Listener{}
+	pulses := make([]*listener.Listener, 0, len(p.listeners))
 	for _, l := range p.listeners {
+		pulses = append(pulses, l.l)
 		for _, a := range l.l.Addresses() {
 			out = append(out, a)
 			byAddr[a] = l.l
@@ -192,6 +195,17 @@ func (p *Proxy) noteAddresses() {
 	p.byAddr.Store(&byAddr)
 	sort.Slice(out, func(i, j int) bool { return out[i].Compare(out[j]) < 0 })
 	p.addrs.Store(&out)
+	p.accepting.Store(&pulses)
+}
+
+// Pulses are those of what takes connections and wakes them: of the event loops and
+// of the goroutines that accept. No lock is taken.
+func (p *Proxy) Pulses() []netio.Pulse {
+	out := p.loops.Pulses()
+	for _, l := range *p.accepting.Load() {
+		out = append(out, l.Pulses()...)
+	}
+	return out
 }
 
 // find gives the listener of a destination, for use_original_dst: that of the

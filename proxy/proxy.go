@@ -71,6 +71,8 @@ type Proxy struct {
 	addrs    atomic.Pointer[[]netip.AddrPort]
 	byAddr   atomic.Pointer[map[netip.AddrPort]*listener.Listener]
 
+	accepting atomic.Pointer[[]*listener.Listener] // whose pulse is taken
+
 	secrets *secrets
 	layers  *layers.Loader
 

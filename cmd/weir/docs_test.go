@@ -88,6 +88,9 @@ func verbs(b *strings.Builder, c *cobra.Command) {
 		})
 	}
 	for _, sub := range c.Commands() {
+		if sub.Hidden {
+			continue
+		}
 		if sub.Name() != "help" && sub.Name() != "completion" {
 			verbs(b, sub)
 		}

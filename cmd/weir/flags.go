@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/intercept"
 	"github.com/weirproxy/weir/proxy/logging"
+	"github.com/weirproxy/weir/proxy/watchdog"
 )
 
 // flags are Envoy's command line options, and ours. Those of Envoy's that mean
@@ -43,6 +44,7 @@ type flags struct {
 	netnsUpstream                            string
 	lastGood, lastGoodKey                    string
 	lastGoodAfter                            uint
+	watchdog                                 time.Duration
 
 	sets []*pflag.FlagSet // where they were added: the verbs share one flags
 }
@@ -86,6 +88,7 @@ func (o *flags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.lastGood, "last-known-good", "", "`file` to keep the configuration in force in, and to start from when no control plane answers; default: $STATE_DIRECTORY/"+lastGoodName+", if set")
 	f.StringVar(&o.lastGoodKey, "last-known-good-key", "", "`file` with a key of 32 or more random bytes: the configuration is kept encrypted, with its secrets")
 	f.UintVar(&o.lastGoodAfter, "last-known-good-wait", 0, "seconds that control planes are waited for before the last known good configuration serves; default: initial_fetch_timeout")
+	f.DurationVar(&o.watchdog, "watchdog", defaultWatchdog, "kill a process that shows no sign of life for so long, so that traffic flows past it; 0 does not. By default with --intercept or a transparent listener only")
 	addNoops(f)
 }
 
@@ -131,6 +134,9 @@ func (o *flags) check() error {
 	}
 	if _, err := o.tags(); err != nil {
 		errs = append(errs, err)
+	}
+	if o.watchdog != 0 && o.watchdog < watchdog.MinLimit {
+		errs = append(errs, fmt.Errorf("--watchdog %s: want 0, or %s or more", o.watchdog, watchdog.MinLimit))
 	}
 	if o.interceptOn != "" {
 		p, err := o.intercept.plan(o.interceptOn)

@@ -204,7 +204,7 @@ func (p *process) left() []netip.AddrPort {
 
 func interceptCommand() *cobra.Command {
 	c := &cobra.Command{Use: "intercept", Short: "The interception rules: show, install, verify, remove"}
-	c.AddCommand(planCommand(), upCommand(), statusCommand(), guardCommand(), downCommand())
+	c.AddCommand(planCommand(), upCommand(), statusCommand(), guardCommand(), downCommand(), watchdogCommand())
 	return c
 }
 

@@ -32,7 +32,7 @@ func (p *process) holdRules(h *intercept.Handle) (*hold, error) {
 	ctx, end := context.WithCancel(context.Background()) // ended by passNew: after the last drain
 	l := &hold{end: end}
 	l.done.Go(func() {
-		h.Hold(ctx, func() bool { return true }, func(err error) {
+		h.Hold(ctx, p.alive, func(err error) {
 			p.log.Error("interception lease not renewed: new connections pass", zap.Error(err))
 		})
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/weirproxy/weir/proxy/intercept"
 	"github.com/weirproxy/weir/proxy/logging"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/watchdog"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/lastgood"
 )
@@ -49,6 +50,8 @@ type process struct {
 	spaces *spaces       // set in serve, never changed
 	first  sync.Once     // of abort by apply
 	taken  atomic.Uint64 // version of the last snapshot that apply is done with
+
+	dog atomic.Pointer[watchdog.Watchdog] // nil without one
 }
 
 // run is the proxy from start to end.
@@ -131,6 +134,7 @@ func (p *process) serve() error {
 	})
 	err := g.Wait()
 	p.stopRules()
+	p.stopWatchdog()
 	if err == nil {
 		err = context.Cause(ctx)
 	}

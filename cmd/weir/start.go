@@ -69,6 +69,9 @@ func (p *process) start(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	if err := p.startWatchdog(ctx); err != nil {
+		return err
+	}
 	if err := p.startRules(); err != nil {
 		return err
 	}

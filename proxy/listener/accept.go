@@ -39,7 +39,10 @@ func (l *Listener) accept(s *socket) {
 				l.log.Warn("accept", zap.Stringer("address", s.addr), zap.Error(err), zap.Uint64("dropped_lines", n))
 			}
 			pause = min(max(2*pause, shortestPause), longestPause)
-			if !l.wait(pause) {
+			s.pausing.Store(true)
+			goOn := l.wait(pause)
+			s.pausing.Store(false)
+			if !goOn {
 				return
 			}
 		}

@@ -103,6 +103,7 @@ type Listener struct {
 
 	current atomic.Pointer[generation]
 
+	accepting atomic.Bool   // acceptors run, or ran
 	active    atomic.Int64  // connections, from accept on
 	draining  atomic.Bool   // all connections are to end
 	closed    atomic.Bool   // no connection may go on
@@ -216,6 +217,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			l.acceptors.Go(func() { l.accept(s) })
 		}
 	}
+	l.accepting.Store(true)
 	l.stop.Unlock()
 	<-ctx.Done()
 	l.Close()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,10 @@ type socket struct {
 	done chan struct{} // closed when nobody accepts from it any more
 	in   *netio.Listener
 	once sync.Once
+
+	name    string        // of the listener, set in bind
+	pausing atomic.Bool   // its goroutine waits after an error of accept(2)
+	paused  atomic.Uint64 // answers given meanwhile
 }
 
 // defaultBacklog is what is asked for when tcp_backlog_size is not set; the
@@ -58,7 +63,7 @@ func (l *Listener) bind(m *config.Listener) error {
 			if err != nil {
 				return fmt.Errorf("listen on %s: %w", a, err)
 			}
-			s.shard = &l.shards[i]
+			s.shard, s.name = &l.shards[i], m.Name
 			l.sockets = append(l.sockets, s)
 			if a.Pipe == "" {
 				a.Addr = s.addr // the port that was chosen for the first

@@ -3,6 +3,7 @@ package netio
 import (
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,8 +11,9 @@ import (
 
 // A Listener is a listening socket; one goroutine accepts from it.
 type Listener struct {
-	d    driver
-	loop int
+	d       driver
+	loop    int
+	answers atomic.Uint64 // how often the accepting goroutine looked
 
 	// owned by the accepting goroutine
 	try  func(fd uintptr) bool
@@ -66,6 +68,7 @@ func (ln *Listener) AcceptNow() (fd int, from netip.AddrPort, err error) {
 
 func (ln *Listener) tryAccept(lfd uintptr) bool {
 	ln.fd, ln.from, ln.err = Accept(lfd)
+	ln.answers.Add(1)
 	return ln.err != unix.EAGAIN
 }
 

@@ -29,12 +29,13 @@ type Loops struct {
 // NewLoops makes n loops; Run must be running for their sockets to wake up.
 func NewLoops(n int) (*Loops, error) {
 	l := new(Loops)
-	for range n {
+	for i := range n {
 		p, err := newLoop()
 		if err != nil {
 			l.close()
 			return nil, err
 		}
+		p.number = i
 		l.loops = append(l.loops, p)
 	}
 	return l, nil
@@ -119,8 +120,11 @@ func (l *Loops) Ended(loop int) {
 
 // A loop is one epoll set and the goroutine that serves it.
 type loop struct {
-	ep, bell int          // bell is an eventfd that ends run
-	conns    atomic.Int64 // downstream connections
+	ep, bell int           // bell is an eventfd that wakes run
+	number   int           // of this loop
+	conns    atomic.Int64  // downstream connections
+	ending   atomic.Bool   // the bell means that run ends
+	answers  atomic.Uint64 // how often the bell was heard
 
 	mu    sync.Mutex
 	table []entry // guarded by mu, like free
@@ -155,8 +159,21 @@ func newLoop() (*loop, error) {
 }
 
 func (p *loop) stop() {
+	p.ending.Store(true)
+	p.ring()
+}
+
+func (p *loop) ring() {
 	one := [8]byte{7: 1}
 	_, _ = unix.Write(p.bell, one[:])
+}
+
+// heard takes the bell's ringing back; it tells whether run goes on.
+func (p *loop) heard() bool {
+	var n [8]byte
+	_, _ = unix.Read(p.bell, n[:])
+	p.answers.Add(1)
+	return !p.ending.Load()
 }
 
 // both directions, edge-triggered: each event is told once.
@@ -205,11 +222,14 @@ func (p *loop) run() {
 		p.mu.Lock()
 		for i := range events[:n] {
 			ev := &events[i]
-			if ev.Fd == bellPlace {
-				p.mu.Unlock()
-				return
-			}
 			woken[i] = nil
+			if ev.Fd == bellPlace {
+				if !p.heard() {
+					p.mu.Unlock()
+					return
+				}
+				continue
+			}
 			if e := p.table[ev.Fd]; e.gen == ev.Pad {
 				woken[i] = e.d
 			}

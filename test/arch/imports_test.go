@@ -55,6 +55,7 @@ var rules = []rule{
 	{"proxy/logging", nil},
 	{"proxy/tokenbucket", nil},
 	{"proxy/flows", []string{"proxy/info", "proxy/header"}}, // filled by streams and listeners, read by admin
+	{"proxy/watchdog", nil},                                 // knows nothing of what it watches
 	{"proxy/sniff", []string{"proxy/info"}},
 	{"proxy/netio", []string{"proxy/buffer", "proxy/info"}},
 	{"proxy/stream/...", level1},
