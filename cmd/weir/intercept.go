@@ -49,7 +49,7 @@ func (i *interceptFlags) add(f *pflag.FlagSet) {
 	f.Uint32Var(&i.ownMark, "intercept-own-mark", intercept.DefaultOwnMark, "packet mark of our own connections; giving it marks them even without --intercept")
 	f.IntVar(&i.table, "intercept-table", intercept.DefaultTable, "route table")
 	i.selectFlags.add(f)
-	f.StringVar(&i.onDown, "intercept-on-down", "pass", "what happens to traffic while nothing listens: pass or drop")
+	f.StringVar(&i.onDown, "intercept-on-down", "pass", "what happens to traffic while nothing listens: pass, drop, or drop:PORTS, which drops these destination ports only. What is dropped stays so until weir intercept down, however a process ended")
 	f.BoolVar(&i.local, "intercept-local", false, "take connections of this machine's own programs too")
 	f.BoolVar(&i.redirect, "intercept-redirect", false, "rewrite destinations (REDIRECT) instead of handing connections over as they are (TPROXY), to a listener with the original_dst listener filter; servers then see this machine's address")
 	f.StringVar(&i.backend, "intercept-backend", "nft", "what holds the rules: nft, iptables, iptables-nft or iptables-legacy")
@@ -94,7 +94,13 @@ func (i *interceptFlags) plan(ports string) (intercept.Plan, error) {
 	case "drop":
 		p.OnDown = intercept.Drop
 	default:
-		note("intercept-on-down", fmt.Errorf("%q: want pass or drop", i.onDown))
+		ports, ok := strings.CutPrefix(i.onDown, "drop:")
+		if !ok || ports == "" {
+			note("intercept-on-down", fmt.Errorf("%q: want pass, drop or drop:PORTS", i.onDown))
+			break
+		}
+		p.DropPorts, err = intercept.ParsePorts(ports)
+		note("intercept-on-down", err)
 	}
 	switch {
 	case i.ipv4Only && i.ipv6Only:

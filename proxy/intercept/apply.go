@@ -27,6 +27,9 @@ func Apply(p Plan, mode Mode) (*Handle, error) {
 	if err := p.Validate(); err != nil {
 		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)
 	}
+	if mode == Resident && p.Backend != NFT && p.OnDown == Drop {
+		return nil, fmt.Errorf("intercept %q: on_down drop of a process needs the backend nft; or install the rules (weir intercept up)", p.Name)
+	}
 	l, err := lock()
 	if err != nil {
 		return nil, fmt.Errorf("intercept %q: %w", p.Name, err)

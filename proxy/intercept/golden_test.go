@@ -54,6 +54,7 @@ func goldenPlans() map[string]Plan {
 			ListenPort: 15001, Redirect: true, Local: true, UDP443: RejectUDP443, ExcludeMarks: []MarkMatch{{1, 1}},
 			IncludePrograms: Programs{UIDs: []IDRange{{1000, 1000}}}, Families: IPv4,
 		},
+		"closed": {ListenPort: 15001, Local: true, Interfaces: []string{"eth1"}, Ports: []PortRange{Port(80), Port(443)}, DropPorts: []PortRange{Port(443)}},
 		"local": {
 			ListenPort: 15001, Local: true, Interfaces: []string{"eth1"}, ReplySpoofed: true,
 			Sysctls: []Sysctl{{"net.ipv4.conf.eth1.rp_filter", "2"}},
@@ -64,6 +65,9 @@ func goldenPlans() map[string]Plan {
 func TestRender(t *testing.T) {
 	plans := goldenPlans()
 	for name, p := range goldenPlans() {
+		if p.DropPorts != nil {
+			continue // nft only
+		}
 		p.Backend = IPTables
 		plans["iptables-"+name] = p
 	}
@@ -97,7 +101,7 @@ func TestTheKernelTakesEveryPlan(t *testing.T) {
 	for name, p := range goldenPlans() {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			p.Sysctls, p.OnDown = nil, Drop // eth1 is not there; Local needs Drop when installed
+			p.Sysctls, p.OnDown, p.DropPorts = nil, Drop, nil // eth1 is not there; Local needs Drop when installed
 			for _, mode := range []Mode{Resident, Installed} {
 				h := r.apply(p, mode)
 				if got := r.verify(p); got != nil {
@@ -134,6 +138,9 @@ func TestIPTablesTakeEveryPlan(t *testing.T) {
 			t.Skip("see TestTheKernelTakesEveryPlan")
 		}
 		for name, p := range goldenPlans() {
+			if p.DropPorts != nil {
+				continue // nft only
+			}
 			t.Run(name, func(t *testing.T) {
 				r := newRig(t)
 				before := r.state()
@@ -186,7 +193,8 @@ func (r *rig) loadIPTables(p Plan) {
 // loadText loads the nft part of Render into ns with nft(8).
 func (r *rig) loadText(nft string, ns *netns.NS, p Plan) {
 	r.t.Helper()
-	text, _, _ := strings.Cut(p.Render(), "\n}\n")
+	text := p.Render()
+	text = text[:strings.LastIndex(text, "\n}\n")]
 	c := ns.Command(r.t.Context(), nft, "-f", "-")
 	c.Stdin = strings.NewReader(text + "\n}\n")
 	if out, err := c.CombinedOutput(); err != nil {

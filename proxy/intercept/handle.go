@@ -90,7 +90,8 @@ func (h *Handle) release() {
 	}
 }
 
-// Close removes everything that Apply made and restores what it changed. The
+// Close removes everything that Apply made and restores what it changed, but for
+// what keeps a Resident plan that fails closed from passing: Remove opens that. The
 // table goes first: from then on traffic takes its own way. It may be called
 // more than once.
 func (h *Handle) Close() error {
@@ -110,6 +111,9 @@ func (h *Handle) Close() error {
 		err = h.fw.remove(h.plan.Name)
 	}
 	errs = append(errs, err, h.fw.tidy(h.shared))
+	if w, ok := h.fw.(*nftWall); ok && h.mode == Installed {
+		errs = append(errs, w.open(h.plan.Name))
+	}
 	for _, r := range slices.Backward(h.plan.routing()) {
 		errs = append(errs, h.rt.del(r))
 	}

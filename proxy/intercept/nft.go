@@ -44,6 +44,11 @@ func (w *nftWall) replace(p Plan, mode Mode, old bool) error {
 			msgs = append(msgs, leaseMessages(pr.table, f)...) // who holds it goes on doing so
 		}
 	}
+	closed, err := closedMessages(p.WithDefaults())
+	if err != nil {
+		return err
+	}
+	msgs = append(closed, msgs...)
 	err = w.nf.commit(msgs)
 	if mode == Resident && errors.Is(err, unix.EINVAL) {
 		err = fmt.Errorf("%w (is the kernel older than 5.12, which brought tables with an owner?)", err)
@@ -85,8 +90,15 @@ func (w *nftWall) close() { _ = w.nf.close() }
 
 // compare implements firewall: chains, rules and sets.
 func (w *nftWall) compare(v *verifier) error {
+	if err := w.compareTable(v, compile(v.p)); err != nil || !v.p.closes() {
+		return err
+	}
+	return w.compareTable(v, compileClosed(v.p))
+}
+
+// compareTable compares one table.
+func (w *nftWall) compareTable(v *verifier, pr *program) error {
 	nf := w.nf
-	pr := compile(v.p)
 	if err := pr.locate(); err != nil {
 		v.add("cgroup-missing", Problem, "apply the plan again when it is there", "%v: rules that name it match nothing", err)
 	}

@@ -35,7 +35,10 @@ func (c *nfConn) list(typ int, each func(*netlink.AttributeDecoder) error, attrs
 }
 
 // tables lists the tables of family inet whose name begins with "weir-".
-func (c *nfConn) tables() ([]observedTable, error) {
+func (c *nfConn) tables() ([]observedTable, error) { return c.tablesOf(tablePrefix) }
+
+// tablesOf lists the tables of family inet whose name is longer than a prefix of it.
+func (c *nfConn) tablesOf(prefix string) ([]observedTable, error) {
 	var out []observedTable
 	err := c.list(unix.NFT_MSG_GETTABLE, func(ad *netlink.AttributeDecoder) error {
 		var t observedTable
@@ -51,7 +54,7 @@ func (c *nfConn) tables() ([]observedTable, error) {
 				t.comment = commentOf(ad.Bytes())
 			}
 		}
-		if len(t.name) > len(tablePrefix) && t.name[:len(tablePrefix)] == tablePrefix {
+		if len(t.name) > len(prefix) && t.name[:len(prefix)] == prefix {
 			out = append(out, t)
 		}
 		return ad.Err()
@@ -64,7 +67,7 @@ func (c *nfConn) tables() ([]observedTable, error) {
 
 // table looks for one table by name.
 func (c *nfConn) table(name string) (observedTable, bool, error) {
-	tables, err := c.tables()
+	tables, err := c.tablesOf(name[:len(name)-1])
 	i := slices.IndexFunc(tables, func(t observedTable) bool { return t.name == name })
 	if err != nil || i < 0 {
 		return observedTable{}, false, err

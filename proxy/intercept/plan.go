@@ -185,6 +185,11 @@ type Plan struct {
 
 	// OnDown says what happens while nothing listens on ListenPort.
 	OnDown OnDown `json:"on_down,omitempty"`
+	// DropPorts are the destination ports that fail closed when OnDown is Pass: what
+	// the plan takes of them gets no connection while nobody takes it. What fails
+	// closed stays so until Remove, also when a resident process has ended, in whatever
+	// way. Backend NFT only.
+	DropPorts []PortRange `json:"drop_ports,omitempty"`
 	// Local takes connections that programs of this machine open (OUTPUT). It uses
 	// connection tracking, to leave alone what was open before.
 	Local bool `json:"local,omitempty"`

@@ -70,6 +70,9 @@ func (p Plan) summary() string {
 		line("when down", "drop: connections fail while nothing listens")
 	} else {
 		line("when down", "pass: connections go to their destination while nothing listens")
+		if len(p.DropPorts) > 0 {
+			line("but", "%s: dropped then, until weir intercept down", portsText(p.DropPorts, ""))
+		}
 		if p.Lease {
 			line("lease", "without one, renewed by the process or the guard, connections go to their destination after %s", LeaseTime)
 		}

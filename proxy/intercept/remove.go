@@ -64,6 +64,9 @@ func removeLocked(name string, dead bool) error {
 		}
 	}
 	errs := []error{rt.orphans(keep, nil)}
+	if !dead {
+		errs = append(errs, open(name)) // a death is what it is closed for
+	}
 	if found {
 		errs = append(errs, restoreSysctls(rec.Sysctls), removeRecord(name))
 	}

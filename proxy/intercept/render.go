@@ -13,6 +13,10 @@ func (p Plan) Render() string {
 	var b strings.Builder
 	if p.Backend == NFT {
 		compile(p).render(&b)
+		if p.closes() {
+			b.WriteByte('\n')
+			compileClosed(p).render(&b)
+		}
 	} else {
 		renderIPTables(p, &b)
 	}

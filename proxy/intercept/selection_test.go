@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -188,7 +189,7 @@ func TestACgroupMadeAnewIsFound(t *testing.T) {
 	if err := os.Mkdir(dir.Name(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(r.verify(p)); got != "[rule-drift]" {
+	if got := fmt.Sprint(slices.Compact(r.verify(p))); got != "[rule-drift]" { // in the plan's table and the closed one
 		t.Errorf("with another cgroup of its name: %s", got)
 	}
 	if err := h.Reapply(p); err != nil {

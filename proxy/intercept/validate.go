@@ -29,6 +29,7 @@ func (p Plan) Validate() error {
 	}
 	checkPorts(p.Ports, "ports", bad)
 	checkPorts(p.ExcludePorts, "exclude_ports", bad)
+	checkPorts(p.DropPorts, "drop_ports", bad)
 	for i, name := range p.Interfaces {
 		path := fmt.Sprintf("interfaces[%d]", i)
 		switch {
@@ -64,6 +65,12 @@ func (p Plan) Validate() error {
 	}
 	if p.Lease && p.OnDown == Drop {
 		bad("lease", "with on_down drop nothing is to pass when it expires")
+	}
+	if len(p.DropPorts) > 0 && p.Backend != NFT {
+		bad("drop_ports", "need the backend nft")
+	}
+	if len(p.DropPorts) > 0 && p.OnDown == Drop {
+		bad("drop_ports", "with on_down drop all ports fail closed")
 	}
 	if p.OnDown > Drop {
 		bad("on_down", "%d is neither pass nor drop", p.OnDown)

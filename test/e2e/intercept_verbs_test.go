@@ -91,6 +91,61 @@ func (w *world) interceptStatus(wantCode int) (s intercept.Status) {
 	return s
 }
 
+// What fails closed stays closed however Weir ends, until it is opened; what does
+// not goes its own way.
+func TestOnDownDropOfSomePorts(t *testing.T) {
+	t.Parallel()
+	for _, installed := range []bool{false, true} {
+		w := newWorld(t)
+		w.direct()
+		w.serveHTTP(w.at4("8081"), named("v1"))
+		before := w.network()
+		rules := append([]string{"--intercept-on-down", "drop:7001"}, takeAll[2:]...)
+		run := append([]string{"--intercept", "all"}, rules...)
+		if installed {
+			run = nil
+			if out, code := w.run(append([]string{"intercept", "up"}, rules...)...); code != 0 {
+				t.Fatalf("up: %d\n%s", code, out)
+			}
+		}
+		down := func(why string) {
+			t.Helper()
+			if r := w.mustGet(w.client(), "http://"+w.at4("80")+"/"); r.origin != "direct" {
+				t.Errorf("%s: answered by %q", why, r.origin)
+			}
+			c, err := w.top.Client.Dial(context.Background(), &net.Dialer{Timeout: 300 * time.Millisecond}, "tcp", w.at4("7001"))
+			if err == nil {
+				c.Close()
+			}
+			if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
+				t.Errorf("%s: dial of a closed port: %v", why, err)
+			}
+		}
+		up := func() *process {
+			t.Helper()
+			p := w.start(toV1, run...)
+			if r := w.mustGet(w.client(), "http://"+w.at4("80")+"/"); r.origin != "v1" {
+				t.Errorf("answered by %q", r.origin)
+			}
+			opaque := w.dial(w.at4("7001"))
+			opaque.send("echo")
+			opaque.expect("echo")
+			return p
+		}
+		up().kill()
+		down("killed")
+		up().stop()
+		down("stopped")
+		for range 2 {
+			if out, code := w.run("intercept", "down"); code != 0 {
+				t.Errorf("down: %d\n%s", code, out)
+			}
+			w.restored(before)
+		}
+		w.dial(w.at4("7001"))
+	}
+}
+
 func TestOnDownDropDrops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
