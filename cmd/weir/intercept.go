@@ -33,6 +33,7 @@ type interceptFlags struct {
 	local, ssh, replySpoofed bool
 	redirect                 bool
 	backend                  string
+	sysctls                  []string
 	ipv4Only, ipv6Only       bool
 	selectFlags
 }
@@ -53,6 +54,7 @@ func (i *interceptFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&i.local, "intercept-local", false, "take connections of this machine's own programs too")
 	f.BoolVar(&i.redirect, "intercept-redirect", false, "rewrite destinations (REDIRECT) instead of handing connections over as they are (TPROXY), to a listener with the original_dst listener filter; servers then see this machine's address")
 	f.StringVar(&i.backend, "intercept-backend", "nft", "what holds the rules: nft, iptables, iptables-nft or iptables-legacy")
+	f.StringArrayVar(&i.sysctls, "intercept-sysctl", nil, "`key=value` of a setting of net.* that is changed while the rules are there, and restored; may be given more than once")
 	f.BoolVar(&i.ssh, "intercept-ssh", false, "take port 22 too")
 	f.BoolVar(&i.replySpoofed, "intercept-reply-spoofed", false, "needed with the original_src listener filter: replies to connections made under client addresses are ours")
 	f.BoolVar(&i.ipv4Only, "intercept-ipv4-only", false, "IPv4 only")
@@ -89,6 +91,13 @@ func (i *interceptFlags) plan(ports string) (intercept.Plan, error) {
 	}
 	note("intercept-backend", p.Backend.UnmarshalText([]byte(i.backend)))
 	i.selectFlags.fill(&p, note)
+	for _, s := range i.sysctls {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			note("intercept-sysctl", fmt.Errorf("%q: want key=value", s))
+		}
+		p.Sysctls = append(p.Sysctls, intercept.Sysctl{Key: key, Value: value})
+	}
 	switch i.onDown {
 	case "pass":
 	case "drop":
@@ -210,7 +219,7 @@ func (p *process) left() []netip.AddrPort {
 
 func interceptCommand() *cobra.Command {
 	c := &cobra.Command{Use: "intercept", Short: "The interception rules: show, install, verify, remove"}
-	c.AddCommand(planCommand(), upCommand(), statusCommand(), guardCommand(), downCommand(), watchdogCommand())
+	c.AddCommand(planCommand(), upCommand(), statusCommand(), guardCommand(), downCommand(), confirmCommand(), rollbackCommand(), watchdogCommand())
 	return c
 }
 
@@ -254,18 +263,33 @@ func upCommand() *cobra.Command {
 		Use: "up", Short: "Install rules that outlive this command; traffic flows on while nothing listens", Args: cobra.NoArgs,
 	}
 	i, ports := ruleFlags(c)
+	confirm := c.Flags().Duration("confirm", 0, "take everything back after this time, unless weir intercept confirm comes; it does not need this shell or its connection")
 	guard := c.Flags().Bool("guard", true, "start a guard (weir intercept guard) where the rules need one; without it, have one run as a service")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		p, err := i.full(*ports)
 		if err != nil {
 			return err
 		}
+		if *confirm > 0 {
+			if _, err := awaitConfirmation(p.Name, *confirm); err != nil {
+				return err
+			}
+		}
 		h, err := intercept.Apply(p, intercept.Installed)
 		if err != nil {
+			if *confirm > 0 {
+				_, cerr := intercept.Confirm(p.Name) // nothing has changed
+				err = errors.Join(err, cerr)
+			}
 			return err
 		}
 		h.Release()
 		warnMarks(c.ErrOrStderr(), p)
+		if *confirm <= 0 {
+			if _, err := intercept.Confirm(p.Name); err != nil {
+				return err
+			}
+		}
 		if *guard && p.NeedsGuard(intercept.Installed) {
 			pid, err := spawnGuard(p.Name)
 			if err != nil {
@@ -274,6 +298,9 @@ func upCommand() *cobra.Command {
 			fmt.Fprintf(c.OutOrStdout(), "guarded by process %d\n", pid)
 		}
 		fmt.Fprintf(c.OutOrStdout(), "installed %s: to port %d; undo with: weir intercept down --name %s\n", p.TableName(), p.ListenPort, p.Name)
+		if *confirm > 0 {
+			fmt.Fprintf(c.OutOrStdout(), "taken back in %s, unless: weir intercept confirm --name %s\n", *confirm, p.Name)
+		}
 		return nil
 	}
 	return c
@@ -328,6 +355,9 @@ func downCommand() *cobra.Command {
 	c := &cobra.Command{Use: "down", Short: "Remove the rules and restore what they changed", Args: cobra.NoArgs}
 	name := c.Flags().String("name", intercept.DefaultName, "name of the rules")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if _, err := intercept.Confirm(*name); err != nil { // there is nothing to take back any more
+			return err
+		}
 		if err := intercept.Remove(*name); err != nil {
 			return err
 		}
