@@ -105,6 +105,7 @@ func TestStatsDocs(t *testing.T) {
 		scope, from string
 		names       []stats.Name
 	}{
+		{"intercept.", "cmd/weir interceptStats", stats.Names[interceptStats]()},
 		{"server.", "cmd/weir serverStats, processStats", slices.Concat(stats.Names[serverStats](), stats.Names[processStats]())},
 		{"control_plane.", "cmd/weir controlStats", stats.Names[controlStats]()},
 		{"cluster_manager.cds., listener_manager.lds., runtime., xds.eds., xds.rds., xds.sds.", "cmd/weir discoveryStats", stats.Names[discoveryStats]()},

@@ -45,6 +45,7 @@ type flags struct {
 	lastGood, lastGoodKey                    string
 	lastGoodAfter                            uint
 	watchdog                                 time.Duration
+	repair                                   bool
 
 	sets []*pflag.FlagSet // where they were added: the verbs share one flags
 }
@@ -88,6 +89,7 @@ func (o *flags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.lastGood, "last-known-good", "", "`file` to keep the configuration in force in, and to start from when no control plane answers; default: $STATE_DIRECTORY/"+lastGoodName+", if set")
 	f.StringVar(&o.lastGoodKey, "last-known-good-key", "", "`file` with a key of 32 or more random bytes: the configuration is kept encrypted, with its secrets")
 	f.UintVar(&o.lastGoodAfter, "last-known-good-wait", 0, "seconds that control planes are waited for before the last known good configuration serves; default: initial_fetch_timeout")
+	f.BoolVar(&o.repair, "intercept-repair", false, "put the rules of --intercept back when others change them; without it that is reported only")
 	f.DurationVar(&o.watchdog, "watchdog", defaultWatchdog, "kill a process that shows no sign of life for so long, so that traffic flows past it; 0 does not. By default with --intercept or a transparent listener only")
 	addNoops(f)
 }

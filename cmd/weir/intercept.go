@@ -219,7 +219,7 @@ func (p *process) left() []netip.AddrPort {
 
 func interceptCommand() *cobra.Command {
 	c := &cobra.Command{Use: "intercept", Short: "The interception rules: show, install, verify, remove"}
-	c.AddCommand(planCommand(), upCommand(), statusCommand(), guardCommand(), downCommand(), confirmCommand(), rollbackCommand(), watchdogCommand())
+	c.AddCommand(planCommand(), upCommand(), statusCommand(), guardCommand(), downCommand(), watchCommand(), confirmCommand(), rollbackCommand(), watchdogCommand())
 	return c
 }
 

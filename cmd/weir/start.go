@@ -77,7 +77,7 @@ func (p *process) start(ctx context.Context) error {
 	}
 	p.state.live(time.Since(p.began))
 	p.log.Info("started", zap.String("version", version))
-	return nil
+	return p.watchRules(ctx)
 }
 
 // ready looks at cheap numbers first: a status lists every resource there is.
