@@ -125,7 +125,10 @@ func (p *process) serve() error {
 	}
 	g.Go(func() error { return p.onSignal(ctx, signals) })
 	g.Go(func() error {
-		<-asked.Done() // also when ctx ends
+		select {
+		case <-asked.Done():
+		case <-ctx.Done(): // a part has failed
+		}
 		if ctx.Err() == nil {
 			p.drain(ctx)
 		}

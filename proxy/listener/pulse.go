@@ -11,8 +11,13 @@ func (l *Listener) Pulses() []netio.Pulse {
 	if !l.accepting.Load() || l.hasStopped() {
 		return nil
 	}
+	sockets := l.sockets
+	if l.stop.TryLock() { // else those elsewhere are just coming or going
+		sockets = l.everySocket()
+		l.stop.Unlock()
+	}
 	var out []netio.Pulse
-	for _, s := range l.sockets {
+	for _, s := range sockets {
 		if s.in.CanAnswer() {
 			out = append(out, s)
 		}
