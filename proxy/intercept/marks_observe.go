@@ -90,7 +90,7 @@ func observeMarks(nf *nfConn, rt *rtConn) ([]MarkUse, error) {
 					exprs = ad.Bytes()
 				}
 			}
-			if strings.HasPrefix(table, tablePrefix) || strings.HasPrefix(chain, tablePrefix) {
+			if strings.HasPrefix(table, tablePrefix) || strings.HasPrefix(table, closedPrefix) || strings.HasPrefix(chain, tablePrefix) {
 				return ad.Err()
 			}
 			for _, u := range marksOf(exprs) {
