@@ -208,7 +208,7 @@ func TestOneEndpointCostsOne(t *testing.T) {
 func TestEjectedHostsOfWhatDidNotChange(t *testing.T) {
 	r := newRig(t, Options{})
 	cfg := eds("a")
-	cfg.Outlier = &cluster.Outlier{Consecutive5xx: 1, EnforcingConsecutive5xx: 100, MaxEjectionPercent: 100, BaseEjection: 1e9, MaxEjection: 1e9, Interval: 1e9}
+	cfg.Outlier = &cluster.Outlier{Consecutive5xx: 1, EnforcingConsecutive5xx: 100, MaxEjectionPercent: 100, BaseEjection: time.Hour, MaxEjection: time.Hour, Interval: time.Hour}
 	one := cluster.Locality{Endpoints: []*cluster.Endpoint{{Addr: addrs(2)[0], Weight: 1}, {Addr: addrs(2)[1], Weight: 1}}}
 	two := func(last int) cluster.Locality {
 		return cluster.Locality{Priority: 1, Endpoints: []*cluster.Endpoint{
@@ -237,7 +237,7 @@ func TestEjectedHostsOfWhatDidNotChange(t *testing.T) {
 		t.Errorf("the ejected host was picked: %v", got)
 	}
 	c.mu.Lock()
-	for _, a := range c.detector.Step(time.Now().Add(time.Hour), outlier.Event{Kind: outlier.Tick}) {
+	for _, a := range c.detector.Step(time.Now().Add(3*time.Hour), outlier.Event{Kind: outlier.Tick}) {
 		c.act([]outlier.Action{a})
 	}
 	c.mu.Unlock()
