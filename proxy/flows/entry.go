@@ -80,6 +80,8 @@ type facts struct {
 	transport          info.Transport
 	tlsVersion, agreed string
 	note, ja3, ja4     string
+	name               info.NameVerdict // of a connection or a request, at its end
+	first, speaks      string           // who spoke first, and what the server's bytes looked like
 
 	route, virtualHost, cluster string
 	details, failure            string
@@ -108,6 +110,7 @@ func (e *Entry) of(c *info.Conn, start time.Time) {
 	e.facts = facts{
 		state: e.state, conn: c.ID, start: start, source: c.Source, dest: c.Dest, listener: c.Listener, chain: c.FilterChain,
 		transport: c.Transport, tlsVersion: c.TLSVersion, agreed: c.NegotiatedALPN, note: c.SniffNote, ja3: c.JA3, ja4: c.JA4, ech: c.ECH,
+		first: c.FirstSpeaker, speaks: c.ServerProtocol,
 	}
 	e.at, e.ends = 0, [texts]uint16{}
 	e.put(serverName, c.ServerName, maxName)
@@ -212,7 +215,7 @@ func (e *Entry) End(i *info.Stream) {
 	e.route, e.virtualHost, e.cluster, e.host = i.Route, i.VirtualHost, i.Cluster, i.UpstreamHost
 	e.protocol, e.reused, e.attempts, e.code = i.Protocol, i.Reused, i.Attempts, i.Code
 	e.flags, e.details, e.failure = i.Flags, i.Details, i.UpstreamFailure
-	e.received, e.sent = i.BytesReceived, i.BytesSent
+	e.received, e.sent, e.name = i.BytesReceived, i.BytesSent, i.NameCheck
 	e.requestDone, e.firstByte = e.since(i.RequestDone), e.since(i.UpstreamFirstByte)
 	e.upstreamDone, e.end = e.since(i.UpstreamDone), e.since(i.End)
 	e.over()

@@ -32,6 +32,9 @@ type Flow struct {
 	JA3        string   `json:"ja3,omitempty"`
 	JA4        string   `json:"ja4,omitempty"`
 	Note       string   `json:"sniff_note,omitempty"`
+	NameCheck  string   `json:"name_check,omitempty"`    // of the server name, or a request's authority, and the destination; when it has ended
+	First      string   `json:"first_speaker,omitempty"` // client or server, where that was waited for
+	ServerSays string   `json:"server_protocol,omitempty"`
 	TLSVersion string   `json:"tls_version,omitempty"`
 	Negotiated string   `json:"negotiated_alpn,omitempty"`
 
@@ -85,6 +88,7 @@ func (t *Table) flow(e *record, now time.Time) Flow {
 		ID: strconv.FormatUint(e.conn, 10), RequestID: string(e.get(requestID)), Kind: "connection", State: "ended", Start: e.start, Duration: ms(e.end),
 		Client: e.source, Destination: e.dest, Listener: e.listener, Chain: e.chain,
 		Transport: string(e.transport), ServerName: string(e.get(serverName)), ECH: e.ech, JA3: e.ja3, JA4: e.ja4, Note: e.note,
+		NameCheck: string(e.name), First: e.first, ServerSays: e.speaks,
 		TLSVersion: e.tlsVersion, Negotiated: e.agreed,
 		Method: string(e.get(method)), Authority: string(e.get(authority)), Path: string(e.get(path)), Cut: e.cut,
 		VirtualHost: e.virtualHost, Route: e.route, Cluster: e.cluster, Host: e.host, Attempts: e.attempts, Reused: e.reused,

@@ -156,7 +156,7 @@ func (t *Table) Connection(c *info.Conn, loop int) {
 	e.tls = c.TLSVersion != ""
 	e.cluster, e.host = c.UpstreamCluster, c.UpstreamHost
 	e.flags, e.details, e.failure = c.Flags, c.Details, c.TLSFailure
-	e.received, e.sent = c.BytesReceived, c.BytesSent
+	e.received, e.sent, e.name = c.BytesReceived, c.BytesSent, c.NameCheck
 	e.end = c.End.Sub(c.Start)
 	e.over()
 }

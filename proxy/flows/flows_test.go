@@ -48,6 +48,7 @@ func (m *made) end(code int) *info.Stream {
 	i := &m.info
 	i.Route, i.VirtualHost, i.Cluster, i.UpstreamHost, i.Attempts = "r", "vh", "c", host, max(i.Attempts, 1)
 	i.Code, i.Details, i.BytesSent = code, "via_upstream", 5
+	i.NameCheck = info.NameMismatch
 	i.UpstreamFirstByte, i.End = i.Start.Add(2*time.Millisecond), i.Start.Add(3*time.Millisecond)
 	return i
 }
@@ -81,11 +82,27 @@ func TestLifeOfARequest(t *testing.T) {
 		t.Fatalf("%d flows, of one that is notable", len(got))
 	}
 	f = got[0]
-	if f.State != "ended" || f.Code != 200 || f.Duration != 3 || f.FirstByte != 2 || f.Route != "r" || f.Attempts != 2 || f.Protocol != "HTTP/2" {
+	if f.State != "ended" || f.Code != 200 || f.Duration != 3 || f.FirstByte != 2 || f.Route != "r" || f.Attempts != 2 || f.Protocol != "HTTP/2" || f.NameCheck != "mismatch" {
 		t.Errorf("%+v", f)
 	}
 	if len(f.Tries) != 1 || f.Tries[0].Code != 503 || f.Tries[0].Host != host {
 		t.Errorf("%+v", f.Tries)
+	}
+}
+
+func TestConnectionThatPassed(t *testing.T) {
+	tb, m := New(1, Paths), newRequest("/", time.Unix(1e9, 0))
+	c := &m.conn
+	c.Start, c.End = time.Unix(1e9, 0), time.Unix(1e9, 0).Add(time.Second)
+	c.UpstreamCluster, c.UpstreamHost, c.BytesSent = "c", host, 3
+	c.NameCheck, c.FirstSpeaker, c.ServerProtocol = info.NameMatches, "server", "ssh"
+	tb.Connection(c, 0)
+	f := all(tb, false)[0]
+	if f.ID != "7" || f.Kind != "connection" || f.State != "ended" || f.Duration != 1000 || f.Cluster != "c" || f.Host != host || f.Sent != 3 {
+		t.Errorf("%+v", f)
+	}
+	if f.NameCheck != "match" || f.First != "server" || f.ServerSays != "ssh" {
+		t.Errorf("%+v", f)
 	}
 }
 
