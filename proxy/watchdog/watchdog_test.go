@@ -3,6 +3,7 @@ package watchdog
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -65,8 +66,7 @@ func (w *watched) ended() syscall.Signal {
 	w.t.Helper()
 	_ = w.cmd.Wait()
 	if w.guard >= 0 {
-		fds := []unix.PollFd{{Fd: int32(w.guard), Events: unix.POLLIN}}
-		if n, _ := unix.Poll(fds, 20_000); n != 1 {
+		if !w.guardEnds(20 * time.Second) {
 			w.t.Error("the guard lives on")
 		}
 	}
@@ -75,6 +75,20 @@ func (w *watched) ended() syscall.Signal {
 		return 0
 	}
 	return s.Signal()
+}
+
+// guardEnds tells whether the guard ends within d.
+func (w *watched) guardEnds(d time.Duration) bool {
+	for end := time.Now().Add(d); ; {
+		left := time.Until(end)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(w.guard), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds()))
+		if n == 1 || left <= 0 {
+			return n == 1
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func TestStoppedIsKilled(t *testing.T) {
@@ -127,8 +141,7 @@ func TestGuardStaysOnItsPost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fds := []unix.PollFd{{Fd: int32(w.guard), Events: unix.POLLIN}}
-	if n, _ := unix.Poll(fds, 50); n != 0 {
+	if w.guardEnds(50 * time.Millisecond) {
 		t.Fatal("the guard has ended")
 	}
 	w.in.Close()
