@@ -265,7 +265,7 @@ func (e *exchange) onTick() error {
 	if e.pump.changed() {
 		return errRearm
 	}
-	if !e.pump.running() && e.s.Codec().Gone() {
+	if e.s.Codec().Gone() {
 		return errGone
 	}
 	return nil

@@ -224,9 +224,6 @@ func writeBody(at *upstream.Attempt, b []byte, end bool, trailers *header.Header
 	return at.WriteTrailers(trailers)
 }
 
-// running tells whether the client's half is still being read.
-func (p *pump) running() bool { return p.on && !p.finished.Load() }
-
 // changed tells, once, that the pump has finished.
 func (p *pump) changed() bool { return p.on && !p.seen && p.finished.Load() }
 
