@@ -177,14 +177,14 @@ func processFaults() []fault {
 	restart := func(h *host) { h.p.stop(); again(h) }
 	return []fault{
 		{
-			name: "stopped", code: "WD103", follows: []string{"WD601"}, broken: func(h *host) {
+			name: "stopped", code: "WD103", unwatched: true, follows: []string{"WD601"}, broken: func(h *host) {
 				h.p.signal(unix.SIGSTOP)
 				p := h.p.cmd.Process
 				h.t.Cleanup(func() { _ = p.Signal(unix.SIGCONT) }) // or it could not be ended
 			},
 		},
 		{name: "killed, rules installed", code: "WD104", follows: []string{"WD313"}, broken: func(h *host) { h.p.kill() }, mend: again},
-		{name: "killed, rules its own", code: "WD104", args: takeAll, follows: []string{"WD302"}, broken: func(h *host) { h.p.kill() }, mend: again},
+		{name: "killed, rules its own", code: "WD104", args: takeAll, unwatched: true, follows: []string{"WD302"}, broken: func(h *host) { h.p.kill() }, mend: again},
 		{
 			name: "no file descriptors left", code: "WD106",
 			broken: func(h *host) {

@@ -40,6 +40,8 @@ type fault struct {
 	// Weir's; nil: the rules are installed, and Weir marks its own connections.
 	boot string
 	args []string
+	// unwatched is Weir without the guard that kills it when it is stuck, and removes what it leaves.
+	unwatched bool
 	// up are the arguments of `weir intercept up`; default: everything of the client's.
 	up []string
 	// prepare comes before Weir starts, break after it serves.
@@ -68,6 +70,9 @@ func sickbed(t *testing.T, f *fault) *host {
 	}
 	if h.args == nil {
 		h.args = []string{"--intercept-own-mark", "0x2000"}
+	}
+	if f.unwatched {
+		h.args = append(slices.Clip(h.args), "--watchdog", "0")
 	}
 	h.direct()
 	h.serveHTTP(h.at4("8081"), named("v1"))
