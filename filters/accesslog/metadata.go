@@ -53,7 +53,6 @@ func metadata(dst []byte, o *op, c *conn.Conn, s *stream.Stream) ([]byte, kind) 
 func metadataArgs(o *op, args string) error {
 	space, key, _ := strings.Cut(args, ":")
 	if space != sniffing {
-		//lint:ignore ST1005 as of operators that only Envoy has
 		return fmt.Errorf("valid in Envoy, not supported here: namespace %s (supported: %s)", space, sniffing)
 	}
 	for f, k := range metaKeys {

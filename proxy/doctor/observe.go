@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -68,8 +69,8 @@ func Observe(ctx context.Context, o Options) *Facts {
 	f.read(partSettings)
 	f.Counters, err = counters()
 	part(partCounters, err)
-	if f.Conntrack, err = conntrack(); f.Conntrack != nil {
-		f.read(partConntrack)
+	if f.Conntrack, err = conntrack(); !errors.Is(err, fs.ErrNotExist) { // else nothing is tracked here
+		part(partConntrack, err)
 	}
 	if f.Process = f.findProcess(); f.Process != nil {
 		f.read(partProcess)
