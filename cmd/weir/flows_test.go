@@ -89,7 +89,7 @@ func TestFlows(t *testing.T) {
 	if f.Code != 200 || f.Cluster != "a" || f.Route != "all" || f.Path != "/ok?token=*&x" || f.Sent != 5 || f.Chain != "web" || f.Listener != "in" || f.Attempts != 1 {
 		t.Errorf("%+v", f)
 	}
-	f = one(t, sock, "--failed")
+	f = one(t, sock, "--failed", "--ended")
 	if f.Code != 503 || f.Cluster != "dead" || !strings.Contains(f.Flags, "UF") || f.Attempts != 2 || len(f.Tries) != 2 ||
 		!strings.Contains(f.Tries[0].Why, "connection_failure") || !f.Tries[0].Host.IsValid() {
 		t.Errorf("%+v", f)

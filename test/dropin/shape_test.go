@@ -63,6 +63,9 @@ func jsonShape(path string, v any) (lines []string) {
 	case string:
 		return []string{path + " " + stringShape(v)}
 	case float64:
+		if strings.HasSuffix(path, ".values[].interval") { // of a histogram: null when nothing came in the last five seconds
+			return []string{path + " null"}
+		}
 		return []string{path + " number"}
 	case bool:
 		return []string{path + " bool"}
@@ -95,7 +98,8 @@ var number = regexp.MustCompile(`\b\d+(\.\d+)?(e[-+]?\d+)?\b`)
 // textShape is a line with N for numbers.
 func textShape(l string) string {
 	l = strings.TrimRight(l, "\n")
-	return bins.ReplaceAllString(number.ReplaceAllString(l, "N"), "")
+	l = bins.ReplaceAllString(number.ReplaceAllString(l, "N"), "")
+	return strings.ReplaceAll(l, "(nan,N)", "(N,N)") // nothing came in the last five seconds
 }
 
 // bins are those of a histogram after the first.
@@ -116,7 +120,7 @@ status 200`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got, want := textShape("a.b_2: P0(nan,1.5) P99.5(1,2)\n"), "a.b_2: P0(nan,N) P99.N(N,N)"; got != want {
+	if got, want := textShape("a.b_2: P0(nan,1.5) P99.5(1,2)\n"), "a.b_2: P0(N,N) P99.N(N,N)"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
